@@ -1,0 +1,38 @@
+.PHONY: setup run test lint bench chaos lock clean
+.DEFAULT_GOAL := setup
+
+PYTHON ?= python3
+FOR ?=
+VENV := .venv/.installed
+
+# The lock file names what is installed, exactly; pyproject.toml says what would do.
+$(VENV): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	.venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+setup: $(VENV)  ## virtual environment, everything installed
+
+run: $(VENV)  ## the simulated venue through Kafka into PostgreSQL; make run FOR=20s stops by itself
+	.venv/bin/tape up $(if $(FOR),--for $(FOR))
+
+test: $(VENV)  ## the tests, with the real Kafka and PostgreSQL
+	.venv/bin/pytest
+
+lint: $(VENV)  ## ruff, mypy --strict, import-linter
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: $(VENV)  ## side by side with Debezium, quixstreams and plain Faust; about half an hour
+	.venv/bin/python -m benchmarks
+
+lock: $(VENV)  ## write requirements.lock anew from pyproject.toml
+	.venv/bin/pip install --quiet pip-tools
+	.venv/bin/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra embedded --extra dev --output-file requirements.lock pyproject.toml
+
+clean:  ## remove the virtual environment
+	rm -rf .venv

@@ -1,0 +1,1 @@
+"""What is measured, with one command (`python -m benchmarks`), against what."""

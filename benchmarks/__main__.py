@@ -1,0 +1,131 @@
+"""`python -m benchmarks`: measures, prints a table, writes benchmarks/out/live.json and live.md."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import dataset, latency, memory, ours, report, runner, topics
+from benchmarks.contender import Contender
+from benchmarks.peers.aiokafka_read import AiokafkaRead
+from benchmarks.peers.copy_rows import CopyRows
+from benchmarks.peers.debezium import Debezium
+from benchmarks.peers.plain_faust import PlainFaust
+from benchmarks.peers.plain_insert import PlainInsert
+from benchmarks.peers.quix import Quixstreams
+from benchmarks.processes import CrashError
+from benchmarks.signals import stop_on_sigterm
+from benchmarks.stack import temporary_stack
+from streams.embedded.stack import StackInfo
+from streams.errors import UserError
+
+OUT = Path(__file__).with_name("out")
+LATENCY, MEMORY = "latency", "memory"
+
+
+def main() -> int:
+    """Runs the bench; gives the exit status."""
+    contenders: list[Contender] = [
+        AiokafkaRead(),
+        CopyRows(),
+        PlainFaust(),
+        Quixstreams(),
+        Debezium(),
+        *ours.CONTENDERS,
+    ]
+    options = _options([*(contender.name for contender in contenders), LATENCY, MEMORY])
+    chosen = [contender for contender in contenders if contender.name in options.only]
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    # A shell that starts it in the background has SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    stop_on_sigterm()
+    OUT.mkdir(exist_ok=True)
+    found = report.Report(options.rows, chosen)
+    try:
+        for contender in chosen:
+            contender.prepare(OUT)
+        with temporary_stack() as info:
+            _throughput(info, chosen, options, found, console)
+            if LATENCY in options.only:
+                _latency(info, options.rounds, found, console)
+            if MEMORY in options.only and ours.MEMORY is not None:
+                topic = _topic(info, memory.RECORDS, repeats=False)
+                found.memory = memory.measure(info, ours.MEMORY, topic)
+    except KeyboardInterrupt:
+        console.print("stopped")
+        return 130
+    except (CrashError, TimeoutError, UserError, runner.WrongRowsError, ValueError) as fault:
+        report.show(found, console)
+        console.print(f"the bench failed: {fault}", style="red", markup=False)
+        return 1
+    report.show(found, console)
+    report.write(found, OUT)
+    return 0
+
+
+def _options(names: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="rounds in turn (3)")
+    parser.add_argument("--rows", type=int, default=300_000, help="trades (300000)")
+    parser.add_argument(
+        "--only", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names)
+    )
+    return parser.parse_args()
+
+
+def _throughput(
+    info: StackInfo,
+    contenders: Sequence[Contender],
+    options: argparse.Namespace,
+    found: report.Report,
+    console: Console,
+) -> None:
+    if not contenders:
+        return
+    clean = _topic(info, options.rows, repeats=False)
+    repeated = None
+    if any(contender.repeats for contender in contenders):
+        repeated = _topic(info, options.rows, repeats=True)
+    for number, result in runner.rounds(info, contenders, clean, repeated, options.rounds):
+        found.add(result)
+        console.print(
+            f"round {number + 1}  {result.name:<16} {result.rate:>9,.0f} rows/s"
+            f"  {result.cpu:>6.1f} CPU s/million  {result.rss / 1e6:>5,.0f} MB"
+            f"  {result.commits} commits",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _latency(info: StackInfo, rounds: int, found: report.Report, console: Console) -> None:
+    contenders: list[Contender] = [PlainInsert()]
+    if ours.LATENCY is not None:
+        contenders.append(ours.LATENCY)
+    for number in range(rounds):
+        for contender in contenders:
+            result = latency.measure(info, contender)
+            name = "plain" if isinstance(contender, PlainInsert) else "ours"
+            found.latencies.setdefault(name, []).append(result)
+            console.print(
+                f"round {number + 1}  latency {name:<8} p50 {result.p50:.1f} ms"
+                f"  p99 {result.p99:.1f} ms  {result.events:,} events",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def _topic(info: StackInfo, rows: int, *, repeats: bool) -> runner.Topic:
+    name = f"bench-{rows}{'-repeats' if repeats else ''}"
+    asyncio.run(topics.create(info.brokers, name))
+    records = asyncio.run(topics.fill(info.brokers, name, rows, repeats=repeats))
+    return runner.Topic(name, records, dataset.totals(rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What a user would take instead, each at its best settings."""

@@ -1,0 +1,123 @@
+"""The table that all contenders fill, how it is checked, and what its commits say about speed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from benchmarks.dataset import Totals
+from benchmarks.window import Window
+
+#: Columns of a trade in the event's order; a peer fills these.
+COLUMNS = ("venue", "symbol", "trade_id", "price", "size", "side", "time", "sequence", "received")
+PRIMARY_KEY = ("venue", "symbol", "time", "trade_id")
+
+# "partition" and "offset" are audit columns, which only ours fills.
+DDL = """
+create table price_history (
+    venue text, symbol text, time bigint, trade_id text, price numeric, size numeric, side text,
+    sequence bigint, received bigint, partition int, "offset" bigint,
+    primary key (venue, symbol, time, trade_id)
+) partition by range (time);
+create index on price_history using brin (time);
+"""
+
+
+def fresh_database(admin_dsn: str, name: str) -> str:
+    """Makes database `name` anew with the empty table in it; gives its DSN."""
+    with psycopg.connect(admin_dsn, autocommit=True) as connection:
+        identifier = sql.Identifier(name)
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(identifier))
+        connection.execute(sql.SQL("create database {}").format(identifier))
+    dsn = make_conninfo(admin_dsn, dbname=name)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(DDL)
+    return dsn
+
+
+def drop_database(admin_dsn: str, name: str) -> None:
+    """Drops database `name`, whoever is still connected."""
+    with psycopg.connect(admin_dsn, autocommit=True) as connection:
+        query = sql.SQL("drop database if exists {} with (force)")
+        connection.execute(query.format(sql.Identifier(name)))
+
+
+def attach_partition(dsn: str, at: datetime) -> None:
+    """Attaches one partition that covers the month of `at` and the next."""
+    low = datetime(at.year, at.month, 1, tzinfo=UTC)
+    month = at.month + 1
+    high = datetime(at.year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        query = sql.SQL(
+            "create table price_history_0 partition of price_history"
+            " for values from ({low}) to ({high})"
+        )
+        bounds = {
+            "low": int(low.timestamp()) * 1_000_000,
+            "high": int(high.timestamp()) * 1_000_000,
+        }
+        connection.execute(query.format(**bounds))
+
+
+def checkpoint(dsn: str) -> None:
+    """Flushes what earlier contenders left, so that none pays for another's pages."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("checkpoint")
+
+
+class Growth:
+    """Watches a table fill up, at next to no cost to the database: rows are only counted when
+    the files have stopped growing."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[int]], table: str) -> None:
+        self._connection = connection
+        self._table = table
+        self._size = 0
+
+    def reached(self, rows: int) -> bool:
+        """Whether `rows` rows are there. Call it a few times a second."""
+        size = self._one(
+            "select coalesce(sum(pg_relation_size(relid)), 0)::bigint"
+            " from pg_partition_tree(%s::regclass) where isleaf"
+        )
+        grown, self._size = size != self._size, size
+        if grown or size == 0:
+            return False
+        count = sql.SQL("select count(*) from {}").format(sql.SQL(self._table))
+        row = self._connection.execute(count).fetchone()
+        return row is not None and row[0] >= rows
+
+    def _one(self, query: str) -> int:
+        row = self._connection.execute(query, [self._table]).fetchone()
+        return row[0] if row is not None else 0
+
+
+def totals(dsn: str, table: str) -> Totals:
+    """What the table holds, in the dataset's own sums."""
+    query = sql.SQL(
+        "select count(*), count(distinct (venue, symbol, time, trade_id)),"
+        " count(*) filter (where side = 'buy'), coalesce(sum(price), 0), coalesce(sum(size), 0),"
+        " coalesce(sum(time), 0), coalesce(sum(sequence), 0), coalesce(sum(received), 0) from {}"
+    ).format(sql.SQL(table))
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(query).fetchone()
+    assert row is not None
+    rows, keys, buys, price, size, time, sequence, received = row
+    return Totals(
+        rows, keys, buys, Decimal(price), Decimal(size), int(time), int(sequence), int(received)
+    )
+
+
+def window(dsn: str, table: str) -> Window:
+    """The commits that filled the table, from the server's own record of them."""
+    query = sql.SQL(
+        "select extract(epoch from pg_xact_commit_timestamp(id))::float8 as at, sum(n)::bigint"
+        " from (select xmin as id, count(*) as n from {} group by xmin) as transactions"
+        " group by at order by at"
+    ).format(sql.SQL(table))
+    with psycopg.connect(dsn) as connection:
+        return Window(tuple((at, rows) for at, rows in connection.execute(query)))

@@ -1,0 +1,129 @@
+"""What a projection is: a pure function of the log, from records to rows.
+
+A subclass names its topics and its tables, says how records become facts (`decode`) and how facts
+become rows (`write`). It never reads the clock, draws a random number or talks to a network: the
+same class runs live, in a rebuild and in a test. Adding one is a module, an SQL file
+(`sql/projections/<name>.sql`), a test, and a line in `projections/__init__.py`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+
+from psycopg import AsyncConnection
+
+from streams.events import DecodeError, Event, decode
+
+Connection = AsyncConnection[Any]
+F = TypeVar("F")
+
+
+class Record(Protocol):
+    """A Kafka record as the transport delivers it; `timestamp` is the append time in ms."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+class Partition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of one partition, in offset order."""
+
+    source: Partition
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that cannot be projected, and why."""
+
+    source: Partition
+    record: Record
+    error: str
+
+
+@dataclass(slots=True)
+class Decoded(Generic[F]):
+    """What became of some batches: the facts, and the records that are none."""
+
+    facts: F
+    refused: list[Refused] = field(default_factory=list)
+
+
+class Projection(ABC, Generic[F]):
+    """A set of tables that is a function of some topics. See the module's docstring."""
+
+    #: Names the consumer group, the schema of each generation, and the SQL file.
+    name: ClassVar[str]
+    #: Changes with the tables or the rules; a generation of another version is never written to.
+    version: ClassVar[int]
+    topics: ClassVar[tuple[str, ...]]
+    #: The tables that get a stable name, a view of that name over the current generation.
+    tables: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def decode(self, batches: Sequence[Batch]) -> Decoded[F]:
+        """Facts and refused records. Pure, and never raises for what a record holds."""
+
+    async def prepare(
+        self, connection: Connection, batches: Sequence[Batch], decoded: Decoded[F]
+    ) -> Decoded[F]:
+        """What must happen outside the unit of work, such as attaching a table's partition.
+
+        `decoded` came from `batches`. `connection` is in autocommit mode, its search path is the
+        generation's schema. Returns what is to be written, which may refuse more.
+        """
+        return decoded
+
+    @abstractmethod
+    async def write(self, connection: Connection, facts: F) -> None:
+        """Write the facts and all that is derived from them, in the transaction of the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event and where in the log it stands; `appended` in milliseconds since 1970 UTC."""
+
+    source: Partition
+    offset: int
+    appended: int
+    event: Event
+
+
+class EventProjection(Projection[list[Recorded]]):
+    """A projection that takes its events one by one: all but those of very high volume."""
+
+    def decode(self, batches: Sequence[Batch]) -> Decoded[list[Recorded]]:
+        decoded: Decoded[list[Recorded]] = Decoded([])
+        for batch in batches:
+            for record in batch.records:
+                try:
+                    event = decode(record.value, record.headers)
+                except DecodeError as error:
+                    decoded.refused.append(Refused(batch.source, record, str(error)))
+                else:
+                    decoded.facts.append(
+                        Recorded(batch.source, record.offset, record.timestamp, event)
+                    )
+        return decoded

@@ -1,0 +1,161 @@
+"""Checkpoints: where each projection stands in each partition, moved only by compare-and-set.
+
+Owning a partition is an epoch. Taking over bumps it and reads the position in one statement;
+every unit of work first moves the checkpoint from the offset and epoch it believes in, so a
+worker that lost its partition without noticing cannot commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from projections.base import Connection, Partition
+from projections.errors import Refusal
+
+_CURRENT = """
+select generation, version from public.generations where projection = %s and is_current
+"""
+
+_CLAIM = """
+insert into public.checkpoints as c
+    (projection, generation, topic, topic_id, partition, next_offset, epoch)
+select %(projection)s, %(generation)s, v.topic, v.topic_id, v.partition, v.log_start, 1
+from unnest(%(topics)s::text[], %(ids)s::uuid[], %(partitions)s::integer[], %(starts)s::bigint[])
+    as v (topic, topic_id, partition, log_start)
+order by v.topic, v.partition
+on conflict (projection, generation, topic, partition) do update
+    set epoch = c.epoch + 1
+    where c.topic_id = excluded.topic_id
+returning c.topic, c.partition, c.next_offset, c.epoch
+"""
+
+_ADVANCE = """
+update public.checkpoints as c
+set next_offset = v.until
+from unnest(%(topics)s::text[], %(partitions)s::integer[], %(epochs)s::bigint[],
+            %(starts)s::bigint[], %(untils)s::bigint[])
+    as v (topic, partition, epoch, start, until)
+where c.projection = %(projection)s and c.generation = %(generation)s
+    and c.topic = v.topic and c.partition = v.partition
+    and c.epoch = v.epoch and c.next_offset = v.start
+"""
+
+_READ = """
+select topic, partition, next_offset, epoch from public.checkpoints
+where projection = %s and generation = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The next offset to project, and the epoch under which it may be moved."""
+
+    next_offset: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A unit's part of one partition: from `start` up to but not including `until`."""
+
+    start: int
+    until: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogStart:
+    """What the broker says of a partition: its topic's id (a UUID) and its first offset."""
+
+    topic_id: str
+    first_offset: int
+
+
+async def current_generation(connection: Connection, projection: str, version: int) -> int:
+    """The number of the generation that is live.
+
+    Raises Refusal when there is none, or when it was made by another version of the projection.
+    """
+    row = await (await connection.execute(_CURRENT, [projection])).fetchone()
+    if row is None:
+        raise Refusal(f"{projection} has no tables yet: run `tape db migrate`")
+    generation, made_by = row
+    if made_by != version:
+        raise Refusal(
+            f"{projection}: the tables are of version {made_by}, this program is of version"
+            f" {version}; a rebuild is due: run `tape rebuild {projection}`,"
+            " or start the program that fits the tables"
+        )
+    return int(generation)
+
+
+async def claim(
+    connection: Connection,
+    projection: str,
+    generation: int,
+    partitions: Mapping[Partition, LogStart],
+) -> dict[Partition, Checkpoint]:
+    """Take over partitions: bump their epochs and read their positions, in one statement.
+
+    A partition without a checkpoint starts at the first offset of the log. Raises Refusal for a
+    topic that was made anew since the checkpoint was written.
+    """
+    sources = sorted(partitions)
+    cursor = await connection.execute(
+        _CLAIM,
+        {
+            "projection": projection,
+            "generation": generation,
+            "topics": [source.topic for source in sources],
+            "ids": [partitions[source].topic_id for source in sources],
+            "partitions": [source.partition for source in sources],
+            "starts": [partitions[source].first_offset for source in sources],
+        },
+    )
+    claimed = {
+        Partition(topic, partition): Checkpoint(next_offset, epoch)
+        for topic, partition, next_offset, epoch in await cursor.fetchall()
+    }
+    anew = [str(source) for source in sources if source not in claimed]
+    if anew:
+        raise Refusal(
+            f"{projection}: {', '.join(anew)} was deleted and made anew (its topic id differs from"
+            " the checkpoint's), so the offsets no longer mean the same records; rebuild with"
+            f" `tape rebuild {projection}`"
+        )
+    return claimed
+
+
+async def advance(
+    connection: Connection, projection: str, generation: int, spans: Mapping[Partition, Span]
+) -> bool:
+    """Move the checkpoints of a unit, all or (after the caller's rollback) none.
+
+    Returns whether every one of them was where the caller believed.
+    """
+    sources = sorted(spans)
+    cursor = await connection.execute(
+        _ADVANCE,
+        {
+            "projection": projection,
+            "generation": generation,
+            "topics": [source.topic for source in sources],
+            "partitions": [source.partition for source in sources],
+            "epochs": [spans[source].epoch for source in sources],
+            "starts": [spans[source].start for source in sources],
+            "untils": [spans[source].until for source in sources],
+        },
+    )
+    return cursor.rowcount == len(sources)
+
+
+async def read(
+    connection: Connection, projection: str, generation: int
+) -> dict[Partition, Checkpoint]:
+    """All checkpoints of a generation."""
+    cursor = await connection.execute(_READ, [projection, generation])
+    return {
+        Partition(topic, partition): Checkpoint(next_offset, epoch)
+        for topic, partition, next_offset, epoch in await cursor.fetchall()
+    }

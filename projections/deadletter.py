@@ -1,0 +1,145 @@
+"""Dead letters: records that a projection could not use, kept whole, and the limit on them.
+
+They become rows in the transaction that moves the checkpoint past them. Too many of them stop
+the projection, because then the fault is most likely not in the records.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from psycopg.types.json import Jsonb
+
+from projections.base import Connection, Partition, Refused
+from projections.errors import Refusal
+
+WINDOW = 1000
+
+_INSERT = """
+insert into public.dead_letters
+    (projection, topic, topic_id, partition, "offset", key, headers, value, error, appended)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+on conflict (projection, topic_id, partition, "offset") do nothing
+"""
+
+_RECENT = """
+select d.topic, d.partition, d."offset"
+from public.dead_letters as d
+join public.checkpoints as c using (projection, topic, topic_id, partition)
+where c.projection = %s and c.generation = %s and d."offset" >= c.next_offset - %s
+"""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many dead letters of one partition stop its projection."""
+
+    in_a_row: int = 100
+    of_last_thousand: int = WINDOW // 2
+
+
+def header_json(headers: Iterable[tuple[str, bytes | None]]) -> list[dict[str, str | None]]:
+    """Headers as JSON, exactly: readable text where it is UTF-8 without NUL, else base64."""
+    return [{**_text("name", name.encode()), **_text("value", value)} for name, value in headers]
+
+
+def _text(field: str, raw: bytes | None) -> dict[str, str | None]:
+    if raw is None:
+        return {field: None}
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    return {f"{field}_base64": b64encode(raw).decode()} if "\0" in text else {field: text}
+
+
+async def insert(
+    connection: Connection,
+    projection: str,
+    topic_ids: Mapping[str, str],
+    refused: Sequence[Refused],
+) -> None:
+    """Keep refused records as rows, in the transaction of the caller."""
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            _INSERT,
+            [
+                (
+                    projection,
+                    item.source.topic,
+                    topic_ids[item.source.topic],
+                    item.source.partition,
+                    item.record.offset,
+                    item.record.key,
+                    Jsonb(header_json(item.record.headers)),
+                    item.record.value,
+                    item.error.replace("\0", "\\0"),
+                    _EPOCH + timedelta(milliseconds=item.record.timestamp),
+                )
+                for item in refused
+            ],
+        )
+
+
+class Watch:
+    """Counts dead letters per partition over the last thousand offsets; a function of the log."""
+
+    def __init__(self, projection: str, limits: Limits) -> None:
+        self._projection = projection
+        self._limits = limits
+        self._dead: dict[Partition, list[int]] = defaultdict(list)
+
+    async def load(self, connection: Connection, generation: int) -> None:
+        """Start from what the table holds, so that a restart forgets nothing."""
+        cursor = await connection.execute(_RECENT, [self._projection, generation, WINDOW])
+        self._dead.clear()
+        for topic, partition, offset in await cursor.fetchall():
+            self._dead[Partition(topic, partition)].append(offset)
+
+    def check(self, refused: Sequence[Refused], untils: Mapping[Partition, int]) -> None:
+        """Raise Refusal when committing these would pass a limit.
+
+        `untils` gives the offset that each partition of the unit would reach.
+        """
+        for source in {item.source for item in refused}:
+            dead = sorted(
+                {*self._dead[source], *(i.record.offset for i in refused if i.source == source)}
+            )
+            recent = [offset for offset in dead if offset >= untils[source] - WINDOW]
+            if longest_run(dead) >= self._limits.in_a_row:
+                self._refuse(source, dead[-1], f"{self._limits.in_a_row} records in a row")
+            if len(recent) >= self._limits.of_last_thousand:
+                self._refuse(source, dead[-1], f"{len(recent)} of the last {WINDOW} records")
+
+    def committed(self, refused: Sequence[Refused], untils: Mapping[Partition, int]) -> None:
+        """Remember what a unit has committed, as far back as the limits look."""
+        for item in refused:
+            self._dead[item.source].append(item.record.offset)
+        for source, until in untils.items():
+            if dead := self._dead.get(source):
+                self._dead[source] = [offset for offset in dead if offset >= until - WINDOW]
+
+    def _refuse(self, source: Partition, offset: int, count: str) -> None:
+        raise Refusal(
+            f"{self._projection}: {count} of {source} up to offset {offset} cannot be projected;"
+            " stopped before draining the topic into dead letters. Look at their errors in the"
+            " table dead_letters; if they are right, raise TAPE_DEAD_LETTERS_IN_A_ROW or"
+            " TAPE_DEAD_LETTERS_OF_LAST_THOUSAND for one run"
+        )
+
+
+def longest_run(offsets: Sequence[int]) -> int:
+    """The length of the longest run of consecutive numbers in a sorted sequence."""
+    longest = run = 0
+    previous = None
+    for offset in offsets:
+        run = run + 1 if previous is not None and offset == previous + 1 else 1
+        longest = max(longest, run)
+        previous = offset
+    return longest

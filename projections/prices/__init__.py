@@ -1,0 +1,75 @@
+"""The projection `prices`: history, seconds, and the latest price and quote of each symbol."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Sequence
+
+import polars as pl
+from psycopg import errors
+
+from projections.base import Batch, Connection, Decoded, Projection, Refused
+from projections.prices import columns, derived
+from projections.prices.facts import Facts
+from projections.prices.history import History
+from projections.prices.months import Months
+
+__all__ = ["Prices"]
+
+
+class Prices(Projection[Facts]):
+    """Every trade and index value, and what follows from them."""
+
+    name = "prices"
+    version = 1
+    topics = ("price.ticks",)
+    tables = (
+        "price_history",
+        "price_seconds",
+        "latest_price",
+        "latest_quote",
+        "price_conflicts",
+        "price_months",
+    )
+
+    def __init__(self) -> None:
+        self._months = Months()
+        self._history = History()
+
+    def decode(self, batches: Sequence[Batch]) -> Decoded[Facts]:
+        return columns.read(batches)
+
+    async def prepare(
+        self, connection: Connection, batches: Sequence[Batch], decoded: Decoded[Facts]
+    ) -> Decoded[Facts]:
+        """Attach the months of the trades; refuse the trades of closed months."""
+        trades = decoded.facts.trades
+        if not trades.height:
+            return decoded
+        month = pl.from_epoch(pl.col("time"), time_unit="us").dt.date().dt.month_start()
+        months: list[dt.date] = trades.select(month.unique()).to_series().to_list()
+        closed = await self._months.make_ready(connection, months)
+        if not closed:
+            return decoded
+        is_late = month.is_in(list(closed))
+        late = set(trades.filter(is_late).select("partition", "offset").iter_rows())
+        error = "its month is closed: detached from price_history, and its seconds are final"
+        refused = [
+            Refused(batch.source, record, error)
+            for batch in batches
+            for record in batch.records
+            if (batch.source.partition, record.offset) in late
+        ]
+        facts = dataclasses.replace(decoded.facts, trades=trades.filter(~is_late))
+        return Decoded(facts, [*decoded.refused, *refused])
+
+    async def write(self, connection: Connection, facts: Facts) -> None:
+        try:
+            await self._history.write(connection, facts.trades)
+        except errors.CheckViolation:
+            # A month was closed since it was made ready: ask again, and refuse its trades.
+            self._months.forget()
+            raise
+        await derived.write_seconds(connection, facts.trades)
+        await derived.write_latest(connection, facts.trades, facts.quotes)

@@ -1,0 +1,235 @@
+"""From records to columns: a vectorised way for what our producers write, the model for the rest.
+
+A value that matches the pattern of its event type to the last byte is one that the model accepts,
+with the same meaning; only such values are read as columns. Everything else, whatever the doubt,
+goes through `streams.events.decode`, one by one. A property test holds the two to one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import polars as pl
+
+from projections.base import Batch, Decoded, Partition, Record, Refused
+from projections.prices.facts import (
+    QUOTE_COLUMNS,
+    TRADE_COLUMNS,
+    Facts,
+    at_venue_precision,
+)
+from streams.events import (
+    DecodeError,
+    PriceIndex,
+    PriceQuote,
+    PriceTrade,
+    PriceUnparsed,
+    decode,
+)
+from streams.events.codec import SPEC_VERSION
+from streams.events.types import (
+    EARLIEST_TIME,
+    LATEST_AHEAD,
+    SYMBOL,
+    TRADE_ID,
+    UNSIGNED_DECIMAL,
+    VENUE,
+    plain,
+)
+
+#: Below this many records of a type the model's path is quicker than setting up columns.
+WORTH_COLUMNS = 64
+
+_TIME = "[1-9][0-9]{15}"  # 2001 to 2286; other times take the model's path
+_SEQUENCE = "(?:null|0|[1-9][0-9]{0,17})"
+_OPTIONAL_SIZE = f'(?:null|"{UNSIGNED_DECIMAL}")'
+
+_SPEC = ("ce_specversion", SPEC_VERSION)
+_TRADE = ("ce_type", PriceTrade.ce_type().encode())
+_QUOTE = ("ce_type", PriceQuote.ce_type().encode())
+
+Located = tuple[Partition, Record]
+Row = tuple[Any, ...]
+
+
+class Columns:
+    """The columnar reading of one event type."""
+
+    def __init__(self, pattern: str, schema: dict[str, Any], positive: Sequence[str]) -> None:
+        self._pattern = f"^{pattern}$"
+        self._schema = schema
+        self._canonical = [pl.col(name).str.contains("[1-9]") for name in positive]
+
+    def read(self, located: Sequence[Located]) -> tuple[pl.DataFrame, list[Located]]:
+        """A frame of those that are canonical, with partition, offset and append time; the rest."""
+        frame = pl.DataFrame(
+            {
+                "value": pl.Series([record.value for _, record in located], dtype=pl.Binary).cast(
+                    pl.String, strict=False
+                ),
+                "appended": pl.Series([record.timestamp for _, record in located], dtype=pl.Int64)
+                * 1000,
+                "partition": pl.Series([source.partition for source, _ in located], dtype=pl.Int32),
+                "offset": pl.Series([record.offset for _, record in located], dtype=pl.Int64),
+            }
+        )
+        shaped = frame["value"].str.contains(self._pattern).fill_null(False)
+        lines = "\n".join(frame.filter(shaped)["value"])
+        values = (
+            pl.read_ndjson(lines.encode(), schema=self._schema)
+            if lines
+            else pl.DataFrame(schema=self._schema)
+        )
+        columns = frame.filter(shaped).drop("value").hstack(values)
+        sound = columns.select(
+            pl.all_horizontal(
+                *self._canonical,
+                pl.col("time").is_between(EARLIEST_TIME, pl.col("appended") + LATEST_AHEAD),
+                pl.col("received") >= EARLIEST_TIME,
+            )
+        ).to_series()
+        if shaped.all() and sound.all():
+            return columns, []
+        taken = shaped.to_list()
+        verdicts = iter(sound.to_list())
+        rest = [
+            item for item, fits in zip(located, taken, strict=True) if not (fits and next(verdicts))
+        ]
+        return columns.filter(sound), rest
+
+
+_TRADES = Columns(
+    rf'\{{"venue":"{VENUE}","symbol":"{SYMBOL}","trade_id":"{TRADE_ID}"'
+    rf',"price":"{UNSIGNED_DECIMAL}","size":"{UNSIGNED_DECIMAL}","side":"(?:buy|sell)"'
+    rf',"time":{_TIME},"sequence":{_SEQUENCE},"received":{_TIME}\}}',
+    {
+        name: TRADE_COLUMNS[name]
+        for name in ("venue symbol trade_id price size side time sequence received".split())
+    },
+    positive=["price"],
+)
+_QUOTES = Columns(
+    rf'\{{"venue":"{VENUE}","symbol":"{SYMBOL}","bid":"{UNSIGNED_DECIMAL}"'
+    rf',"bid_size":{_OPTIONAL_SIZE},"ask":"{UNSIGNED_DECIMAL}","ask_size":{_OPTIONAL_SIZE}'
+    rf',"time":{_TIME},"sequence":{_SEQUENCE},"received":{_TIME}\}}',
+    {
+        name: QUOTE_COLUMNS[name]
+        for name in "venue symbol bid bid_size ask ask_size time sequence received".split()
+    },
+    positive=["bid", "ask"],
+)
+
+
+def read(batches: Sequence[Batch]) -> Decoded[Facts]:
+    """The facts of some batches, and the records that hold none."""
+    trades, quotes, others = _by_type(batches)
+    trade_frames: list[pl.DataFrame] = []
+    quote_frames: list[pl.DataFrame] = []
+    for columns, located, frames in (
+        (_TRADES, trades, trade_frames),
+        (_QUOTES, quotes, quote_frames),
+    ):
+        if len(located) < WORTH_COLUMNS:
+            others += located
+        else:
+            frame, rest = columns.read(located)
+            frames.append(frame)
+            others += rest
+    trade_rows, quote_rows, refused = _by_model(others)
+    trade_frames.append(pl.DataFrame(trade_rows, schema=TRADE_COLUMNS, orient="row"))
+    quote_frames.append(pl.DataFrame(quote_rows, schema=QUOTE_COLUMNS, orient="row"))
+    facts = Facts(
+        trades=at_venue_precision(_joined(trade_frames, TRADE_COLUMNS)),
+        quotes=_joined(quote_frames, QUOTE_COLUMNS),
+    )
+    return Decoded(facts, refused)
+
+
+def _by_type(batches: Sequence[Batch]) -> tuple[list[Located], list[Located], list[Located]]:
+    """Trades and quotes as our producers write their headers, and everything else."""
+    trades: list[Located] = []
+    quotes: list[Located] = []
+    others: list[Located] = []
+    for batch in batches:
+        source = batch.source
+        for record in batch.records:
+            headers = record.headers
+            into = others
+            if len(headers) == 4 and headers[0] == _SPEC and headers[1][0] == "ce_id":
+                kind = headers[2]
+                if headers[1][1]:
+                    into = trades if kind == _TRADE else quotes if kind == _QUOTE else others
+            into.append((source, record))
+    return trades, quotes, others
+
+
+def _by_model(located: Iterable[Located]) -> tuple[list[Row], list[Row], list[Refused]]:
+    trades: list[Row] = []
+    quotes: list[Row] = []
+    refused: list[Refused] = []
+    for source, record in located:
+        try:
+            event = decode(record.value, record.headers)
+            if isinstance(event, PriceTrade | PriceIndex | PriceQuote):
+                _check_time(event.time, record.timestamp)
+            if isinstance(event, PriceQuote):
+                quotes.append(_quote_row(event, source, record))
+            elif isinstance(event, PriceTrade | PriceIndex):
+                trades.append(_trade_row(event, source, record))
+            elif isinstance(event, PriceUnparsed):
+                raise DecodeError(f"a frame that the connector could not read: {event.error}")
+        except DecodeError as error:
+            refused.append(Refused(source, record, str(error)))
+    return trades, quotes, refused
+
+
+def _check_time(time: int, appended_ms: int) -> None:
+    if time > appended_ms * 1000 + LATEST_AHEAD:
+        raise DecodeError("time: more than a day after the record was appended")
+
+
+def _trade_row(event: PriceTrade | PriceIndex, source: Partition, record: Record) -> Row:
+    where = (event.received, record.timestamp * 1000, source.partition, record.offset)
+    if isinstance(event, PriceIndex):
+        average = None if event.average is None else plain(event.average)
+        value = (str(event.time), plain(event.price), None, None, None, average)
+    else:
+        value = (
+            event.trade_id,
+            plain(event.price),
+            plain(event.size),
+            event.side,
+            event.sequence,
+            None,
+        )
+    return (event.venue, event.symbol, event.time, *value, *where)
+
+
+def _quote_row(event: PriceQuote, source: Partition, record: Record) -> Row:
+    return (
+        event.venue,
+        event.symbol,
+        event.time,
+        event.sequence,
+        plain(event.bid),
+        None if event.bid_size is None else plain(event.bid_size),
+        plain(event.ask),
+        None if event.ask_size is None else plain(event.ask_size),
+        event.received,
+        source.partition,
+        record.offset,
+    )
+
+
+def _joined(frames: Sequence[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
+    whole = pl.concat(
+        [frame for frame in frames if frame.height] or [pl.DataFrame(schema=schema)],
+        how="diagonal",
+    )
+    missing = [
+        pl.lit(None, dtype).alias(name)
+        for name, dtype in schema.items()
+        if name not in whole.columns
+    ]
+    return whole.with_columns(missing).select(list(schema))

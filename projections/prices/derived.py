@@ -1,0 +1,123 @@
+"""What follows from the trades: the seconds, and the latest price and quote of each symbol."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from projections.base import Connection
+
+_SYMBOL = ["venue", "symbol"]
+_SECOND_US = 1_000_000
+
+# Recomputed from the facts, so that any order of arrival gives the same row.
+_SECONDS = """
+insert into price_seconds
+    (venue, symbol, second, first_time, first_trade_id, open, high, low, close, volume, trades)
+select t.venue, t.symbol, t.second, f.*
+from unnest(%s::text[], %s::text[], %s::bigint[]) as v (venue, symbol, epoch)
+cross join lateral (select v.venue, v.symbol, to_timestamp(v.epoch) as second) as t
+cross join lateral (
+    select
+        (array_agg(h.time order by h.time, h.sequence, h.trade_id collate "C"))[1],
+        (array_agg(h.trade_id order by h.time, h.sequence, h.trade_id collate "C"))[1],
+        (array_agg(h.price order by h.time, h.sequence, h.trade_id collate "C"))[1],
+        max(h.price),
+        min(h.price),
+        (array_agg(h.price order by h.time, h.sequence, h.trade_id collate "C"))[count(*)::integer],
+        coalesce(sum(h.size), 0),
+        count(*)
+    from price_history as h
+    where h.venue = t.venue and h.symbol = t.symbol
+        and h.time >= t.second and h.time < t.second + interval '1 second'
+) as f
+on conflict (venue, symbol, second) do update
+set first_time = excluded.first_time, first_trade_id = excluded.first_trade_id,
+    open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
+    volume = excluded.volume, trades = excluded.trades
+"""
+
+# Folded forward in offset order: a later record wins unless its own time is older.
+_LATEST_PRICE = """
+insert into latest_price as l
+    (venue, symbol, time, sequence, trade_id, price, size, side, received)
+select * from unnest(%s::text[], %s::text[], %s::timestamptz[], %s::bigint[], %s::text[],
+                     %s::numeric[], %s::numeric[], %s::text[], %s::timestamptz[])
+on conflict (venue, symbol) do update
+set time = excluded.time, sequence = excluded.sequence, trade_id = excluded.trade_id,
+    price = excluded.price, size = excluded.size, side = excluded.side,
+    received = excluded.received
+where (excluded.time, coalesce(excluded.sequence, -1)) >= (l.time, coalesce(l.sequence, -1))
+"""
+
+_LATEST_QUOTE = """
+insert into latest_quote as l
+    (venue, symbol, time, sequence, bid, bid_size, ask, ask_size, received)
+select * from unnest(%s::text[], %s::text[], %s::timestamptz[], %s::bigint[], %s::numeric[],
+                     %s::numeric[], %s::numeric[], %s::numeric[], %s::timestamptz[])
+on conflict (venue, symbol) do update
+set time = excluded.time, sequence = excluded.sequence, bid = excluded.bid,
+    bid_size = excluded.bid_size, ask = excluded.ask, ask_size = excluded.ask_size,
+    received = excluded.received
+where (excluded.time, coalesce(excluded.sequence, -1)) >= (l.time, coalesce(l.sequence, -1))
+"""
+
+_PRICE_FIELDS = [
+    "venue",
+    "symbol",
+    "time",
+    "sequence",
+    "trade_id",
+    "price",
+    "size",
+    "side",
+    "received",
+]
+_QUOTE_FIELDS = [
+    "venue",
+    "symbol",
+    "time",
+    "sequence",
+    "bid",
+    "bid_size",
+    "ask",
+    "ask_size",
+    "received",
+]
+
+
+async def write_seconds(connection: Connection, trades: pl.DataFrame) -> None:
+    """Recompute every second that these trades fall into."""
+    if not trades.height:
+        return
+    touched = (
+        trades.select(*_SYMBOL, epoch=pl.col("time") // _SECOND_US).unique().sort(*_SYMBOL, "epoch")
+    )
+    await connection.execute(_SECONDS, [touched[name].to_list() for name in touched.columns])
+
+
+async def write_latest(connection: Connection, trades: pl.DataFrame, quotes: pl.DataFrame) -> None:
+    """Fold the newest of these trades and quotes into the latest of their symbols."""
+    for statement, frame, fields in (
+        (_LATEST_PRICE, trades, _PRICE_FIELDS),
+        (_LATEST_QUOTE, quotes, _QUOTE_FIELDS),
+    ):
+        if frame.height:
+            newest = (
+                newest_of_each(frame)
+                .select(fields)
+                .with_columns(
+                    pl.from_epoch(pl.col("time", "received"), time_unit="us").dt.replace_time_zone(
+                        "UTC"
+                    )
+                )
+            )
+            await connection.execute(statement, [newest[name].to_list() for name in fields])
+
+
+def newest_of_each(frame: pl.DataFrame) -> pl.DataFrame:
+    """The last row of each symbol by time, then sequence, then offset."""
+    return (
+        frame.sort("time", pl.col("sequence").fill_null(-1), "offset")
+        .unique(_SYMBOL, keep="last", maintain_order=True)
+        .sort(_SYMBOL)
+    )

@@ -1,0 +1,60 @@
+"""The facts of `prices` as columns: one frame of trades and index values, one of quotes.
+
+Times are integers, microseconds since 1970 UTC; decimals are text in plain notation, which goes
+into numeric columns as it is, trailing zeros and all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+TRADE_COLUMNS: dict[str, Any] = {
+    "venue": pl.String,
+    "symbol": pl.String,
+    "time": pl.Int64,
+    "trade_id": pl.String,
+    "price": pl.String,
+    "size": pl.String,
+    "side": pl.String,
+    "sequence": pl.Int64,
+    "average": pl.String,
+    "received": pl.Int64,
+    "appended": pl.Int64,
+    "partition": pl.Int32,
+    "offset": pl.Int64,
+}
+
+QUOTE_COLUMNS: dict[str, Any] = {
+    "venue": pl.String,
+    "symbol": pl.String,
+    "time": pl.Int64,
+    "sequence": pl.Int64,
+    "bid": pl.String,
+    "bid_size": pl.String,
+    "ask": pl.String,
+    "ask_size": pl.String,
+    "received": pl.Int64,
+    "partition": pl.Int32,
+    "offset": pl.Int64,
+}
+
+#: Microseconds to which the coarsest channel of a venue gives times; all others give one.
+#: Binance's REST replies and default streams have milliseconds (venue documentation).
+PRECISION = {"binance": 1_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What some records say: `trades` as TRADE_COLUMNS, `quotes` as QUOTE_COLUMNS."""
+
+    trades: pl.DataFrame
+    quotes: pl.DataFrame
+
+
+def at_venue_precision(frame: pl.DataFrame) -> pl.DataFrame:
+    """Cut `time` to what every channel of the venue gives, so that one fact has one key."""
+    step = pl.col("venue").replace_strict(PRECISION, default=1, return_dtype=pl.Int64)
+    return frame.with_columns(time=pl.col("time") - pl.col("time") % step)

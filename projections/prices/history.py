@@ -1,0 +1,146 @@
+"""Writing `price_history`: straight COPY while every trade is new, staging once one repeats."""
+
+from __future__ import annotations
+
+import polars as pl
+from psycopg import errors
+
+from projections.base import Connection
+from projections.prices.facts import TRADE_COLUMNS
+
+_COLUMNS = ", ".join(f'"{name}"' for name in TRADE_COLUMNS)
+_COPY = f"copy price_history ({_COLUMNS}) from stdin (format csv)"
+_COPY_STAGED = f"copy staged_trades ({_COLUMNS}) from stdin (format csv)"
+
+_STAGING = """
+create temporary table if not exists staged_trades (like price_history including defaults)
+on commit delete rows
+"""
+_CLEAR = "truncate staged_trades"
+
+_INSERT = f"""
+insert into price_history ({_COLUMNS})
+select {_COLUMNS} from staged_trades
+order by "partition", "offset"
+on conflict do nothing
+"""
+
+# What one channel lacks (a sequence) is filled from the other.
+_FILL = """
+update price_history as h
+set sequence = s.sequence
+from (
+    select distinct on (venue, symbol, time, trade_id) * from staged_trades
+    where sequence is not null
+    order by venue, symbol, time, trade_id, "partition", "offset"
+) as s
+where h.venue = s.venue and h.symbol = s.symbol and h.time = s.time and h.trade_id = s.trade_id
+    and h.sequence is null
+    and (s.price, s.size, s.side) is not distinct from (h.price, h.size, h.side)
+"""
+
+_KEPT = 'price, size, side, sequence, received, appended, "partition", "offset"'
+# Every content of a key that differs from the one held, and the one held beside them.
+_DIFFERENT = f"""
+with differing as (
+    select s.*
+    from staged_trades as s
+    join price_history as h using (venue, symbol, time, trade_id)
+    where (s.price, s.size, s.side) is distinct from (h.price, h.size, h.side)
+)
+insert into price_conflicts (venue, symbol, time, trade_id, content, {_KEPT})
+select venue, symbol, time, trade_id, trade_content(price, size, side), {_KEPT}
+from (
+    select * from differing
+    union all
+    select h.*
+    from price_history as h
+    where (h.venue, h.symbol, h.time, h.trade_id) in (
+        select venue, symbol, time, trade_id from differing
+    )
+) as contents
+order by "partition", "offset"
+on conflict do nothing
+"""
+
+# The smallest content wins, whatever the order of arrival, and leaves the conflicts. A key is
+# decided anew only when the content that it holds now has just been put among them.
+_WINNERS = f"""
+with least as (
+    select distinct on (c.venue, c.symbol, c.time, c.trade_id) c.*
+    from price_conflicts as c
+    join price_history as h using (venue, symbol, time, trade_id)
+    where (c.venue, c.symbol, c.time, c.trade_id) in (
+            select venue, symbol, time, trade_id from staged_trades
+        )
+        and exists (
+            select from price_conflicts as o
+            where o.venue = h.venue and o.symbol = h.symbol and o.time = h.time
+                and o.trade_id = h.trade_id
+                and o.content = trade_content(h.price, h.size, h.side)
+        )
+    order by c.venue, c.symbol, c.time, c.trade_id, c.content
+),
+removed as (
+    delete from price_conflicts as c
+    using least
+    where c.venue = least.venue and c.symbol = least.symbol and c.time = least.time
+        and c.trade_id = least.trade_id and c.content = least.content
+)
+update price_history as h
+set ({_KEPT}) = (select {", ".join("least." + name for name in _KEPT.split(", "))})
+from least
+where h.venue = least.venue and h.symbol = least.symbol and h.time = least.time
+    and h.trade_id = least.trade_id
+"""
+
+#: After a repeat, this many units go through staging at once, for repeats come in swarms.
+_UNITS_STAGED = 32
+
+
+class History:
+    """The writer of one process; it remembers whether repeats are about."""
+
+    def __init__(self) -> None:
+        self._stage_next = 0
+
+    async def write(self, connection: Connection, trades: pl.DataFrame) -> None:
+        """Add trades; a repeat changes nothing, a contradiction is settled by content."""
+        if not trades.height:
+            return
+        rows = as_csv(trades)
+        if self._stage_next:
+            self._stage_next -= 1
+            return await self._write_staged(connection, rows, trades.height)
+        try:
+            async with connection.transaction():
+                await _copy(connection, _COPY, rows)
+        except errors.UniqueViolation:
+            self._stage_next = _UNITS_STAGED
+            await self._write_staged(connection, rows, trades.height)
+
+    async def _write_staged(self, connection: Connection, rows: bytes, count: int) -> None:
+        await connection.execute(_STAGING)
+        await connection.execute(_CLEAR)
+        await _copy(connection, _COPY_STAGED, rows)
+        inserted = (await connection.execute(_INSERT)).rowcount
+        if inserted == count:
+            return
+        await connection.execute(_FILL)
+        if (await connection.execute(_DIFFERENT)).rowcount:
+            await connection.execute(_WINNERS)
+
+
+def as_csv(frame: pl.DataFrame) -> bytes:
+    """Rows for COPY in CSV; times, in microseconds, become timestamps in UTC."""
+    times = [name for name in ("time", "received", "appended") if name in frame.columns]
+    return (
+        frame.with_columns(pl.from_epoch(pl.col(times), time_unit="us"))
+        .write_csv(include_header=False)
+        .encode()
+    )
+
+
+async def _copy(connection: Connection, statement: str, rows: bytes) -> None:
+    async with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        await copy.write(rows)

@@ -1,0 +1,230 @@
+"""The unit of work: rows, dead letters and checkpoints of some batches, in one transaction.
+
+The recipe was tried under kills, freezes and lost replies. Its order is what makes it safe: the
+compare-and-set of the checkpoints is the first statement, so a worker that lost its partitions
+writes nothing; a fault in the data is halved by savepoints until the offenders stand alone; a
+fault of the infrastructure is tried again, because its outcome may be unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from projections import checkpoint, deadletter
+from projections.base import Batch, Connection, Partition, Projection, Refused
+from projections.checkpoint import Checkpoint, LogStart, Span
+from projections.database import CLAIM_SETTINGS, connect
+from projections.errors import Fenced, Refusal
+from projections.faults import is_data_fault, is_timeout
+from projections.generation import schema_name
+
+log = structlog.get_logger(__name__)
+
+#: A unit's transaction may last this long (milliseconds): less than the session timeout of the
+#: consumer group (6 s), so that a frozen worker does not hold up the one that takes over.
+TRANSACTION_TIMEOUT_MS = 5_000
+_BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+def spans(
+    batches: Sequence[Batch], claims: Mapping[Partition, Checkpoint]
+) -> dict[Partition, Span]:
+    """What each partition's checkpoint moves over; batches of one partition follow each other."""
+    result: dict[Partition, Span] = {}
+    for batch in batches:
+        first, until = batch.records[0].offset, batch.records[-1].offset + 1
+        if (before := result.get(batch.source)) is not None:
+            first = before.start
+        result[batch.source] = Span(first, until, claims[batch.source].epoch)
+    return result
+
+
+def halves(batches: Sequence[Batch]) -> tuple[list[Batch], list[Batch]]:
+    """The same records in two parts of equal size, order kept."""
+    middle = sum(len(batch.records) for batch in batches) // 2
+    first: list[Batch] = []
+    second: list[Batch] = []
+    for batch in batches:
+        if head := batch.records[: max(middle, 0)]:
+            first.append(Batch(batch.source, head))
+        if tail := batch.records[max(middle, 0) :]:
+            second.append(Batch(batch.source, tail))
+        middle -= len(batch.records)
+    return first, second
+
+
+class Projector:
+    """Commits batches of one projection, under the claims that it holds.
+
+    Not for concurrent use: one unit of work at a time, and no claim during a unit.
+    """
+
+    def __init__(
+        self, projection: Projection[Any], dsn: str, limits: deadletter.Limits | None = None
+    ) -> None:
+        self.projection = projection
+        self.claims: dict[Partition, Checkpoint] = {}
+        self._dsn = dsn
+        self._watch = deadletter.Watch(projection.name, limits or deadletter.Limits())
+        self._generation = 0
+        self._topic_ids: dict[str, str] = {}
+        self._unit: Connection | None = None
+        self._side: Connection | None = None
+
+    def forget(self) -> None:
+        """Hold no claim any more; a unit that is under way then ends in Fenced."""
+        self.claims = {}
+
+    async def claim(self, partitions: Mapping[Partition, LogStart]) -> dict[Partition, Checkpoint]:
+        """Take over partitions of the current generation and return where to go on.
+
+        Raises Refusal (see projections.checkpoint) and psycopg's errors.
+        """
+        self.forget()
+        name = self.projection.name
+        async with await connect(self._dsn, f"{name} claim", CLAIM_SETTINGS) as connection:
+            async with connection.transaction():
+                generation = await checkpoint.current_generation(
+                    connection, name, self.projection.version
+                )
+                claims = await checkpoint.claim(connection, name, generation, partitions)
+            await self._watch.load(connection, generation)
+        if generation != self._generation:
+            await self.close()
+            self._generation = generation
+        self._topic_ids = {source.topic: part.topic_id for source, part in partitions.items()}
+        self.claims = claims
+        return dict(claims)
+
+    async def commit(self, batches: Sequence[Batch]) -> None:
+        """Project batches, all or nothing, and move the claims over them.
+
+        Raises Fenced when the partitions are no longer this worker's, Refusal when too many
+        records cannot be projected. Anything that may pass is tried again, for ever.
+        """
+        claims = self.claims
+        unit = spans(batches, claims)
+        for attempt in itertools.count():
+            try:
+                await self._transact(batches, unit)
+                break
+            except Fenced:
+                if self.claims is not claims or not await self._succeeded(unit):
+                    raise
+                break
+            except Refusal:
+                raise
+            except Exception as error:
+                if self.claims is not claims:
+                    raise Fenced from error
+                if is_timeout(error) and sum(len(batch.records) for batch in batches) > 1:
+                    await self.close()
+                    for half in halves(batches):
+                        await self.commit(half)
+                    return
+                await self._pause(attempt, error, unit)
+        if self.claims is claims:
+            for source, span in unit.items():
+                claims[source] = Checkpoint(span.until, span.epoch)
+
+    async def close(self) -> None:
+        """Close the connections; the next unit opens new ones."""
+        for connection in (self._unit, self._side):
+            if connection is not None:
+                await connection.close()
+        self._unit = self._side = None
+
+    async def _transact(self, batches: Sequence[Batch], unit: Mapping[Partition, Span]) -> None:
+        connection, side = await self._connections()
+        untils = {source: span.until for source, span in unit.items()}
+        async with connection.transaction():
+            if not await checkpoint.advance(
+                connection, self.projection.name, self._generation, unit
+            ):
+                raise Fenced
+            refused = await self._project(connection, side, batches)
+            if refused:
+                self._watch.check(refused, untils)
+                await deadletter.insert(connection, self.projection.name, self._topic_ids, refused)
+        self._watch.committed(refused, untils)
+
+    async def _project(
+        self, connection: Connection, side: Connection, batches: Sequence[Batch]
+    ) -> list[Refused]:
+        """Write the rows; whatever makes that fail is isolated by halving, and returned."""
+        try:
+            decoded = self.projection.decode(batches)
+            decoded = await self.projection.prepare(side, batches, decoded)
+            async with connection.transaction():
+                await self.projection.write(connection, decoded.facts)
+        except Exception as error:
+            if not is_data_fault(error):
+                raise
+            fault = error
+        else:
+            return decoded.refused
+        if sum(len(batch.records) for batch in batches) == 1:
+            return [Refused(batches[0].source, batches[0].records[0], describe(fault))]
+        first, second = halves(batches)
+        return [
+            *await self._project(connection, side, first),
+            *await self._project(connection, side, second),
+        ]
+
+    async def _succeeded(self, unit: Mapping[Partition, Span]) -> bool:
+        """Whether a refused unit had in fact been committed before: the reply to COMMIT was lost.
+
+        Own epoch and own end offset cannot come about otherwise.
+        """
+        connection, _ = await self._connections()
+        rows = await checkpoint.read(connection, self.projection.name, self._generation)
+        return all(
+            rows.get(source) == Checkpoint(span.until, span.epoch) for source, span in unit.items()
+        )
+
+    async def _connections(self) -> tuple[Connection, Connection]:
+        settings = {"search_path": schema_name(self.projection.name, self._generation)}
+        name = self.projection.name
+        if self._unit is None or self._unit.closed:
+            self._unit = await connect(
+                self._dsn,
+                f"{name} unit",
+                {
+                    **settings,
+                    "transaction_timeout": str(TRANSACTION_TIMEOUT_MS),
+                    # What a crash of the server loses is projected again from the checkpoint,
+                    # which is lost with it.
+                    "synchronous_commit": "off",
+                },
+            )
+        if self._side is None or self._side.closed:
+            self._side = await connect(
+                self._dsn, f"{name} side", {**settings, "lock_timeout": "2000"}
+            )
+        return self._unit, self._side
+
+    async def _pause(self, attempt: int, error: Exception, unit: Mapping[Partition, Span]) -> None:
+        delay = _BACKOFF[min(attempt, len(_BACKOFF) - 1)]
+        log.warning(
+            "unit of work failed, trying the same again",
+            projection=self.projection.name,
+            error=describe(error),
+            offsets={
+                str(source): f"{span.start}-{span.until - 1}" for source, span in unit.items()
+            },
+            seconds=delay,
+        )
+        await self.close()
+        await asyncio.sleep(delay)
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line: its kind, SQLSTATE where there is one, and what it said."""
+    state = getattr(error, "sqlstate", None)
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}{f' ({state})' if state else ''}: {text}"

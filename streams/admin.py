@@ -1,0 +1,134 @@
+"""Requests to the broker's admin interface, each failure a sentence.
+
+By confluent_kafka's admin client, because aiokafka stops at Metadata v5, which has no topic ids.
+Every method blocks: from a coroutine, call it by `asyncio.to_thread`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs hide re-exports
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+    TopicDescription,
+)
+
+from streams.errors import UserError
+from streams.events.catalogue import TopicSpec
+from streams.settings import Endpoints, librdkafka_config, load_settings
+
+__all__ = ["Broker"]
+
+T = TypeVar("T")
+
+#: How long the broker may take for one request, in seconds.
+_TIMEOUT_S = 10.0
+_WANTED_REPLICAS = 3
+
+
+class Broker:
+    """The admin requests that are needed; a failed one is a UserError that names it."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        # Endpoints carry aiokafka's options, empty for the embedded broker; librdkafka's, TLS by
+        # file names, are made from the same settings.
+        config: dict[str, Any] = librdkafka_config(load_settings()) if endpoints.kafka else {}
+        # log_level 0: librdkafka prints each refused connection; errors are raised anyway.
+        config |= {"bootstrap.servers": endpoints.brokers, "log_level": 0}
+        self._addresses = endpoints.brokers
+        self._admin = AdminClient(config)
+
+    def describe(self, names: Collection[str]) -> dict[str, TopicDescription]:
+        """Those of the topics that exist."""
+        asked = TopicCollection(list(names))
+        found = {}
+        for name, future in self._admin.describe_topics(asked, request_timeout=_TIMEOUT_S).items():
+            topic = self._done(
+                future, f"describing topic {name}", unless=KafkaError.UNKNOWN_TOPIC_OR_PART
+            )
+            if topic is not None:
+                found[name] = topic
+        return found
+
+    def wait_for(self, names: Collection[str]) -> list[TopicDescription]:
+        """The topics, once every broker knows them and their partitions have leaders."""
+        deadline = time.monotonic() + _TIMEOUT_S
+        while names:
+            found = list(self.describe(names).values())
+            if len(found) == len(names) and all(p.leader for t in found for p in t.partitions):
+                return found
+            if time.monotonic() > deadline:
+                raise UserError(f"new topics have no leader yet on the broker {self._addresses}")
+            time.sleep(0.05)
+        return []
+
+    def settings(self, topic: str) -> dict[str, str]:
+        """All settings of one topic, those of the broker's defaults too."""
+        asked = [ConfigResource(ResourceType.TOPIC, topic)]
+        (future,) = self._admin.describe_configs(asked, request_timeout=_TIMEOUT_S).values()
+        entries = self._done(future, f"reading the settings of topic {topic}") or {}
+        return {entry.name: entry.value for entry in entries.values()}
+
+    def bounds(self, partition: TopicPartition) -> tuple[int, int]:
+        """Start and end offset of one partition."""
+        start, end = (
+            self._offset(partition, which) for which in (OffsetSpec.earliest, OffsetSpec.latest)
+        )
+        return start, end
+
+    def create(self, specs: Collection[TopicSpec]) -> None:
+        """Makes the topics, on up to three replicas."""
+        if not specs:
+            return
+        try:
+            brokers = len(self._admin.list_topics(timeout=_TIMEOUT_S).brokers)
+        except KafkaException as error:
+            raise self._failure("listing the brokers", error) from error
+        replicas = min(_WANTED_REPLICAS, brokers)
+        topics = [
+            NewTopic(s.name, s.partitions, replication_factor=replicas, config=s.config())
+            for s in specs
+        ]
+        for name, future in self._admin.create_topics(topics, operation_timeout=_TIMEOUT_S).items():
+            # Another process may make it at the same moment, from the same catalogue.
+            self._done(future, f"creating topic {name}", unless=KafkaError.TOPIC_ALREADY_EXISTS)
+
+    def alter(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Changes these settings of a topic and no others."""
+        entries = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+            for key, value in settings.items()
+        ]
+        asked = [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)]
+        (future,) = self._admin.incremental_alter_configs(asked).values()
+        self._done(future, f"changing the settings of topic {topic}")
+
+    def _offset(self, partition: TopicPartition, which: Any) -> int:
+        asked = {partition: which()}
+        (future,) = self._admin.list_offsets(asked, request_timeout=_TIMEOUT_S).values()
+        found: Any = self._done(future, f"reading the offsets of topic {partition.topic}")
+        return int(found.offset)
+
+    def _done(self, future: Future[T], doing: str, unless: int | None = None) -> T | None:
+        try:
+            return future.result()
+        except KafkaException as error:
+            if error.args[0].code() == unless:
+                return None
+            raise self._failure(doing, error) from error
+
+    def _failure(self, doing: str, error: KafkaException) -> UserError:
+        return UserError(
+            f"{doing} failed on the broker {self._addresses}: {error.args[0].str()}; "
+            "`tape doctor` tries the connection"
+        )

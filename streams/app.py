@@ -1,0 +1,139 @@
+"""One projection as a Faust app: its agent groups everything that waits into units of work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import faust
+import structlog
+from faust.types import EventT, Message
+
+from projections.base import Projection
+from projections.deadletter import Limits
+from projections.errors import Fenced, Refusal
+from projections.unit import Projector
+from streams.ledger import Fetch, Ledger
+from streams.security import faust_credentials
+from streams.settings import Endpoints
+from streams.transport import Transport
+
+log = structlog.get_logger(__name__)
+
+#: Seconds without a heartbeat after which the broker gives a worker's partitions away.
+SESSION_TIMEOUT = 6.0
+#: A unit of work closes at this many records, however much waits.
+UNIT_RECORDS = 10_000
+#: One fetch returns at most this many records.
+FETCH_RECORDS = 5_000
+#: Fetches that wait in the agent's queue; with FETCH_RECORDS it bounds the worker's memory.
+WAITING_FETCHES = 4
+
+
+class FetchSchema(faust.Schema):
+    """Hands the transport's fetches on as they are."""
+
+    def loads_key(self, app: Any, message: Message, **kwargs: Any) -> Any:
+        return None
+
+    def loads_value(self, app: Any, message: Message, **kwargs: Any) -> Any:
+        return message.value
+
+
+def group_name(projection: str) -> str:
+    """The consumer group of a projection."""
+    return f"tickertape-{projection}"
+
+
+def build_app(
+    projection: Projection[Any],
+    endpoints: Endpoints,
+    limits: Limits,
+    state: Path,
+    refuse: Callable[[Refusal], None],
+) -> faust.App:
+    """The Faust app of a projection.
+
+    `state` is a folder that Faust may keep its files in; `refuse` ends the process.
+    """
+    app = faust.App(
+        group_name(projection.name),
+        broker=[f"kafka://{address}" for address in endpoints.brokers.split(",")],
+        broker_credentials=faust_credentials(endpoints),
+        store="memory://",
+        datadir=str(state / f"faust-{projection.name}"),
+        web_enabled=False,
+        autodiscover=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=WAITING_FETCHES,
+        broker_max_poll_records=FETCH_RECORDS,
+        consumer_max_fetch_size=1024 * 1024,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=SESSION_TIMEOUT,
+        broker_heartbeat_interval=1.5,
+        broker_commit_interval=2.0,
+        broker_request_timeout=40.0,
+        broker_rebalance_timeout=15.0,
+    )
+    ledger = Ledger(Projector(projection, endpoints.dsn, limits))
+    app.transport = Transport(app, ledger, endpoints, refuse)
+    topic = app.topic(*projection.topics, schema=FetchSchema())
+
+    @app.agent(topic, name=projection.name, concurrency=1)
+    async def project(stream: Any) -> None:
+        await run(stream, app, ledger, refuse)
+
+    return app
+
+
+async def run(
+    stream: Any, app: faust.App, ledger: Ledger, refuse: Callable[[Refusal], None]
+) -> None:
+    """The agent: closes a unit of work when nothing more waits, or when it is full.
+
+    No exception may leave it, because Faust then counts the message as done.
+    """
+    waiting: list[Fetch] = []
+    records = 0
+    event: EventT
+    async for event in stream.events():
+        fetch: Fetch = event.value
+        waiting.append(fetch)
+        records += len(fetch.records)
+        if records < UNIT_RECORDS and not stream.channel.queue.empty():
+            continue
+        await commit(waiting, app, ledger, refuse)
+        waiting, records = [], 0
+
+
+async def commit(
+    waiting: list[Fetch], app: faust.App, ledger: Ledger, refuse: Callable[[Refusal], None]
+) -> None:
+    """One unit of work; whatever goes wrong leads back to the checkpoints."""
+    async with ledger.busy:
+        try:
+            if batches := ledger.admit(waiting):
+                await ledger.projector.commit(batches)
+        except Refusal as refusal:
+            ledger.forget()
+            refuse(refusal)
+        except asyncio.CancelledError:
+            ledger.forget()
+            raise
+        except Fenced:
+            log.info("fenced: another worker has the partitions", app=app.conf.id)
+            recover(app, ledger)
+        except Exception:
+            log.exception("unit of work given up, going back to the checkpoints", app=app.conf.id)
+            recover(app, ledger)
+
+
+def recover(app: faust.App, ledger: Ledger) -> None:
+    """Drop what is held and rejoin the group in place; other apps of the process go on."""
+    if ledger.holds_partitions:
+        ledger.forget()
+        app.consumer._thread.rejoin()  # type: ignore[attr-defined]

@@ -1,0 +1,62 @@
+"""What commands that run for a while share: how long, how they stop, where they log."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import sys
+from collections.abc import Awaitable, Coroutine, Sequence
+
+import structlog
+
+from streams.errors import UserError
+
+__all__ = ["log_to_stderr", "parse_duration", "together", "until_stopped"]
+
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)?")
+_SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of "30s", "5m", "1h", "250ms" or "30". Raises UserError for anything else."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise UserError(f"{text!r} is no duration; write it as 30s, 5m or 1h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def log_to_stderr() -> None:
+    """Logs go to standard error: standard output is for results."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+
+async def until_stopped(work: Coroutine[None, None, None], seconds: float | None) -> None:
+    """Run until the work ends, the time is over, or SIGINT or SIGTERM comes.
+
+    All of these end it cleanly, by cancellation. Raises what the work raises.
+    """
+    task = asyncio.create_task(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+    if not task.cancelled():
+        task.result()
+
+
+async def together(works: Sequence[Awaitable[None]]) -> None:
+    """Run all at once; the first error stops the others and is raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

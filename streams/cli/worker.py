@@ -1,0 +1,42 @@
+"""`tape worker`: project topics into tables."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def worker(
+    projections: Annotated[
+        list[str] | None, typer.Argument(help="Which projections; all of them when none is named.")
+    ] = None,
+) -> None:
+    """Projects topics into tables until it is stopped.
+
+    Start it as often as you like: workers share the partitions. SIGTERM lets it finish the unit of
+    work under way. Exit status 75 says that it refused to go on, and why.
+
+    Examples:
+
+        tape worker
+
+        tape worker prices
+    """
+    import sys
+
+    from projections import PROJECTIONS
+    from projections.deadletter import Limits
+    from streams.errors import UserError
+    from streams.settings import endpoints, load_settings
+    from streams.worker import Worker
+
+    names = projections or list(PROJECTIONS)
+    unknown = [name for name in names if name not in PROJECTIONS]
+    if unknown:
+        raise UserError(
+            f"there is no projection {', '.join(unknown)}; there are: {', '.join(PROJECTIONS)}"
+        )
+    settings = load_settings()
+    chosen = [PROJECTIONS[name]() for name in names]
+    sys.exit(Worker(chosen, endpoints(settings), Limits()).run())

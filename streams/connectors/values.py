@@ -1,0 +1,130 @@
+"""From a venue's notation to ours: decimals, times and integers, exactly and without floats.
+
+Everything here raises `FrameError` for what it cannot convert, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from streams.events.types import MAX_INT64, UNSIGNED_DECIMAL
+
+__all__ = [
+    "FrameError",
+    "decimal_text",
+    "epoch_micros",
+    "integer",
+    "rfc3339_micros",
+    "seconds_micros",
+    "text",
+]
+
+_PLAIN = re.compile(UNSIGNED_DECIMAL)
+_ANY_NOTATION = re.compile(r"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?")
+_LONGEST_DECIMAL = 80
+_WHOLE_DIGITS = 20
+_FRACTION_DIGITS = 10
+
+_RFC3339 = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})"
+    r"(?:\.([0-9]{1,9}))?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
+)
+_SECONDS = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,9}))?")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: Milliseconds reach this in the year 5138, microseconds passed it in 1973.
+_FIRST_MICROSECONDS = 10**14
+
+
+class FrameError(ValueError):
+    """A frame, or a value in it, that cannot be read. The message says which and why."""
+
+
+def decimal_text(value: object) -> str:
+    """A venue's decimal in plain notation, at most 20 + 10 digits, the value unchanged.
+
+    Plain text passes as it is, trailing zeros included; "1e-8", ".5" and "007" are rewritten; what
+    would need rounding, a sign or more digits is refused, and so is a JSON number, because it has
+    been through a float.
+    """
+    if not isinstance(value, str):
+        raise FrameError(f"a decimal is text, not {type(value).__name__}")
+    if _PLAIN.fullmatch(value):
+        return value
+    if len(value) > _LONGEST_DECIMAL or not _ANY_NOTATION.fullmatch(value):
+        raise FrameError(f"not a decimal: {_shown(value)}")
+    number = Decimal(value)
+    if number == 0:
+        return "0"
+    # Bounded before it is written out: "1e999999" would be a megabyte of zeros.
+    if not -_FRACTION_DIGITS <= number.adjusted() < _WHOLE_DIGITS:
+        raise FrameError(f"more than 20 + 10 digits: {_shown(value)}")
+    whole, _, fraction = format(number, "f").partition(".")
+    if len(fraction) > _FRACTION_DIGITS:
+        if fraction[_FRACTION_DIGITS:].strip("0"):
+            raise FrameError(f"more than 10 digits after the point: {_shown(value)}")
+        fraction = fraction[:_FRACTION_DIGITS]
+    return f"{whole}.{fraction}" if fraction else whole
+
+
+def rfc3339_micros(value: object) -> int:
+    """RFC 3339 text with up to nine fractional digits → microseconds since 1970 UTC.
+
+    Digits below the microsecond are cut off, as a clock would.
+    """
+    match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise FrameError(f"not an RFC 3339 time: {_shown(value)}")
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    try:
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError as error:
+        raise FrameError(f"not an RFC 3339 time: {_shown(value)}: {error}") from error
+    since = moment - _EPOCH
+    seconds = since.days * 86_400 + since.seconds
+    sign, hours, minutes = match.groups()[7:]
+    if sign:
+        offset = int(hours) * 3600 + int(minutes) * 60
+        seconds -= offset if sign == "+" else -offset
+    return seconds * 1_000_000 + _micros_of_fraction(match[7])
+
+
+def seconds_micros(value: str) -> int:
+    """Decimal seconds since 1970 ("1618677816.8434298") → microseconds, cut below them."""
+    match = _SECONDS.fullmatch(value)
+    if match is None:
+        raise FrameError(f"not a time in seconds: {_shown(value)}")
+    return int(match[1]) * 1_000_000 + _micros_of_fraction(match[2])
+
+
+def epoch_micros(value: int) -> int:
+    """An epoch time in milliseconds or microseconds, told apart by magnitude → microseconds."""
+    return value if value >= _FIRST_MICROSECONDS else value * 1000
+
+
+def integer(frame: Mapping[str, Any], name: str) -> int:
+    """The field as a whole number of 0 ≤ n < 2**63 - 1 (its successor is a number too)."""
+    value = frame.get(name)
+    if type(value) is not int or not 0 <= value < MAX_INT64:
+        raise FrameError(f"{name}: not a whole number of 63 bits: {_shown(value)}")
+    return value
+
+
+def text(frame: Mapping[str, Any], name: str) -> str:
+    """The field as text."""
+    value = frame.get(name)
+    if not isinstance(value, str):
+        raise FrameError(f"{name}: not text: {_shown(value)}")
+    return value
+
+
+def _micros_of_fraction(digits: str | None) -> int:
+    return int(digits[:6].ljust(6, "0")) if digits else 0
+
+
+def _shown(value: object) -> str:
+    return ascii(value)[:100]

@@ -1,0 +1,171 @@
+"""What stands behind the producer: a queue per partition, and the client that can be replaced.
+
+aiokafka resends a batch by itself with the same sequence number, which the broker recognises.
+Where it gives up (a batch older than its timeout while the partition has no leader; a producer id
+that the broker forgot), the batch's sequence number is used up, and every later batch of this
+producer id would be refused: so the client is replaced by one with a new id, and the same records
+go out again. Only then may a record be in the log twice, with the same `ce_id`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, ProducerClosed
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from streams.errors import UserError
+from streams.events.codec import EncodedEvent
+from streams.settings import Endpoints
+
+__all__ = ["BATCH_BYTES", "DeliveryError", "Lane", "Link", "cost", "partition_of"]
+
+log = structlog.get_logger(__name__)
+
+#: The largest batch, in bytes before compression; one larger record is a batch of its own.
+BATCH_BYTES = 256 * 1024
+#: What a queued record costs beside its key and value, in bytes: headers and Python objects.
+_RECORD_OVERHEAD = 900
+_REQUEST_TIMEOUT_MS = 10_000
+_RETRY_BACKOFF_S = 0.2
+#: How long a client may take to send what it holds once the producer has given up waiting.
+_CLOSE_TIMEOUT_S = 1.0
+
+_partitioner = DefaultPartitioner()
+
+
+class DeliveryError(UserError):
+    """An event is not in the log and will not be: names topic, key and reason."""
+
+    def __init__(self, topic: str, key: bytes, reason: str) -> None:
+        self.topic, self.key, self.reason = topic, key, reason
+        shown = key.decode(errors="replace")
+        super().__init__(f"event with key {shown!r} was not delivered to topic {topic}: {reason}")
+
+
+def cost(record: EncodedEvent) -> int:
+    """About how many bytes of memory a queued record takes."""
+    return len(record.key) + len(record.value) + _RECORD_OVERHEAD
+
+
+@lru_cache(maxsize=65_536)
+def partition_of(key: bytes, partitions: tuple[int, ...]) -> int:
+    """Where aiokafka's own `send` would put the key: murmur2, as the Java client."""
+    # Remembered, because aiokafka's murmur2 is pure Python and costs more than encoding the event.
+    return int(_partitioner(key, partitions, partitions))
+
+
+@dataclass(eq=False)
+class Lane:
+    """The records of one partition that are not acknowledged, oldest first."""
+
+    topic: str
+    partition: int
+    queue: deque[EncodedEvent] = field(default_factory=deque)
+    bytes: int = 0
+    appended: int = 0
+    settled: int = 0
+    #: At most so many records in the next batch, while an offender is looked for.
+    limit: int | None = None
+    waiting: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def append(self, record: EncodedEvent, size: int) -> None:
+        self.queue.append(record)
+        self.bytes += size
+        self.appended += 1
+        self.waiting.set()
+
+    def fill(self, batch: BatchBuilder) -> int:
+        """Puts the oldest records into a batch; returns how many it took."""
+        count = 0
+        for record in islice(self.queue, self.limit):
+            taken = batch.append(
+                timestamp=None, key=record.key, value=record.value, headers=record.headers
+            )
+            if taken is None:
+                break
+            count += 1
+        batch.close()
+        return count
+
+    def settle(self, count: int) -> list[EncodedEvent]:
+        """Takes the oldest `count` records off."""
+        records = [self.queue.popleft() for _ in range(count)]
+        self.bytes -= sum(map(cost, records))
+        self.settled += count
+        if not self.queue:
+            self.waiting.clear()
+        return records
+
+
+class Link:
+    """The aiokafka producer in use, and its replacement when it can go on no more."""
+
+    client: AIOKafkaProducer
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self.replacements = 0
+        self._endpoints = endpoints
+        self._replacing = asyncio.Lock()
+        self._retired: dict[asyncio.Task[None], AIOKafkaProducer] = {}
+
+    async def connect(self) -> None:
+        """Raises KafkaError when no broker answers."""
+        client = AIOKafkaProducer(
+            bootstrap_servers=self._endpoints.brokers,
+            enable_idempotence=True,
+            acks="all",
+            compression_type="lz4",
+            max_batch_size=BATCH_BYTES,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            retry_backoff_ms=int(_RETRY_BACKOFF_S * 1000),
+            **self._endpoints.kafka,
+        )
+        try:
+            await client.start()
+        except BaseException:
+            await client.stop()
+            raise
+        self.client = client
+
+    async def replace(self, stale: AIOKafkaProducer) -> None:
+        """Returns when another client than `stale` is in use, however long that takes."""
+        async with self._replacing:
+            if self.client is not stale:
+                return
+            while True:
+                await asyncio.sleep(_RETRY_BACKOFF_S)
+                try:
+                    await self.connect()
+                    break
+                except KafkaError as error:
+                    log.warning("broker out of reach", brokers=self._endpoints.brokers, error=error)
+            self.replacements += 1
+            # Other partitions' batches may still be on their way through the old one.
+            self._retire(stale)
+
+    async def close(self) -> None:
+        """Disconnects; what the clients still hold is given up after a second."""
+        self._retire(self.client)
+        _, waiting = await asyncio.wait(self._retired, timeout=_CLOSE_TIMEOUT_S)
+        for task in waiting:
+            await _abandon(self._retired[task], task)
+
+    def _retire(self, client: AIOKafkaProducer) -> None:
+        task = asyncio.create_task(client.stop())
+        self._retired[task] = client
+        task.add_done_callback(lambda done: self._retired.pop(done))
+
+
+async def _abandon(client: AIOKafkaProducer, stopping: asyncio.Task[None]) -> None:
+    """Ends a client whose `stop` waits for a broker that is away; aiokafka has no way to ask."""
+    client._sender.sender_task.cancel()
+    await stopping
+    client._message_accumulator.fail_all(ProducerClosed())

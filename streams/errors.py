@@ -1,0 +1,15 @@
+"""The two errors that end a command with a message instead of a traceback."""
+
+__all__ = ["Refusal", "UserError"]
+
+
+class UserError(Exception):
+    """A user's mistake or a fault of the environment.
+
+    The message says what was wrong, where, and what to do about it; the command line prints it as
+    it is and exits with status 2.
+    """
+
+
+class Refusal(UserError):
+    """Going on would break a promise: the process ends with exit status 75."""

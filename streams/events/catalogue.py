@@ -1,0 +1,92 @@
+"""The catalogue: every topic with its retention, every event with its version and upcaster.
+
+The catalogue is code. It prints itself as AsyncAPI and JSON Schema (`streams.events.schema`), and
+a test refuses an incompatible change of a version that was published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from streams.events import price
+from streams.events.base import Event
+
+DAY_MS = 86_400_000
+FOREVER = -1
+#: The largest record batch that a topic takes, in bytes: room for a value of 10 MB.
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+#: Turns the JSON object of one version into that of the next.
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """A topic: its name, what its key is, how long it is kept (milliseconds, -1 for ever)."""
+
+    name: str
+    key: str
+    summary: str
+    retention_ms: int
+    partitions: int = 4
+
+    @property
+    def dead_letter_topic(self) -> str:
+        return f"{self.name}.dlq"
+
+    def config(self) -> dict[str, str]:
+        """Topic settings on the broker.
+
+        Times are append times (retention, lag and "as of" go by them); never compacted, because
+        the unit of work insists on contiguous offsets.
+        """
+        return {
+            "message.timestamp.type": "LogAppendTime",
+            "retention.ms": str(self.retention_ms),
+            "retention.bytes": "-1",
+            "cleanup.policy": "delete",
+            "max.message.bytes": str(MAX_MESSAGE_BYTES),
+        }
+
+
+TOPICS: tuple[TopicSpec, ...] = (
+    TopicSpec(
+        name=price.TOPIC,
+        key="venue:symbol",
+        summary="Trades, best bid and ask, and index values, as the venues reported them.",
+        retention_ms=365 * DAY_MS,
+    ),
+)
+
+DEAD_LETTER_RETENTION_MS = 90 * DAY_MS
+
+EVENTS: tuple[type[Event], ...] = (
+    price.PriceTrade,
+    price.PriceQuote,
+    price.PriceIndex,
+    price.PriceGap,
+    price.PriceUnparsed,
+)
+
+#: From the `ce_type` of an old version to the function that makes the next version of it.
+UPCASTERS: Mapping[str, Upcaster] = {}
+
+BY_TYPE: Mapping[str, type[Event]] = {event.ce_type(): event for event in EVENTS}
+
+
+def topic(name: str) -> TopicSpec:
+    """The catalogue's entry for a topic. Raises KeyError for a name that is not in it."""
+    return next(spec for spec in TOPICS if spec.name == name)
+
+
+def dead_letter_spec(spec: TopicSpec) -> TopicSpec:
+    """The topic that takes copies of what could not be projected from `spec`."""
+    return TopicSpec(
+        name=spec.dead_letter_topic,
+        key=spec.key,
+        summary=f"Copies of the records of {spec.name} that a projection could not use.",
+        retention_ms=DEAD_LETTER_RETENTION_MS,
+        partitions=spec.partitions,
+    )

@@ -1,0 +1,76 @@
+"""What a worker believes about its partitions: which fetches count, and where each one stands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from projections.base import Batch, Partition, Record
+from projections.unit import Projector
+
+
+class GapError(Exception):
+    """Records do not follow the last projected one: some were lost on the way here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Records of one partition as fetched, tagged with the seek that they follow."""
+
+    seek: int
+    source: Partition
+    records: Sequence[Record]
+
+
+class Ledger:
+    """Admits fetches to units of work, and fences what a rebalance made stale."""
+
+    def __init__(self, projector: Projector) -> None:
+        self.projector = projector
+        #: Held while a unit of work is under way.
+        self.busy = asyncio.Lock()
+        #: Counts own rebalances, so that a claim that took too long is noticed.
+        self.rebalances = 0
+        self._seek: int | None = None
+
+    def forget(self) -> None:
+        """Accept nothing until the next claim."""
+        self.rebalances += 1
+        self._seek = None
+        self.projector.forget()
+
+    def accept_after(self, seek: int) -> None:
+        """Fetches that follow this seek count from now on."""
+        self._seek = seek
+
+    @property
+    def holds_partitions(self) -> bool:
+        return self._seek is not None and bool(self.projector.claims)
+
+    def admit(self, fetches: Iterable[Fetch]) -> list[Batch]:
+        """The batches that are to be projected: stale and already projected records left out.
+
+        Raises GapError when they are not contiguous with the claims or among themselves. This
+        check found records that the consumer had lost, more than once.
+        """
+        expected = {source: claim.next_offset for source, claim in self.projector.claims.items()}
+        batches = []
+        for fetch in fetches:
+            want = expected.get(fetch.source)
+            if fetch.seek != self._seek or want is None:
+                continue
+            records = fetch.records
+            if records[0].offset < want:
+                records = [record for record in records if record.offset >= want]
+                if not records:
+                    continue
+            first, last = records[0].offset, records[-1].offset
+            if first != want or last - first + 1 != len(records):
+                raise GapError(
+                    f"{fetch.source}: wanted offset {want}, got {first} to {last}"
+                    f" in {len(records)} records"
+                )
+            expected[fetch.source] = last + 1
+            batches.append(Batch(fetch.source, records))
+        return batches

@@ -1,0 +1,246 @@
+"""What the process is told by its environment: `TAPE_*` variables and a `.env` file."""
+
+import os
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streams.errors import UserError
+
+__all__ = ["ENV_FILE", "Endpoints", "Settings", "endpoints", "librdkafka_config"]
+__all__ += ["load_settings", "variable"]
+
+ENV_FILE = Path(".env")
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+
+class Settings(BaseSettings):
+    """Every field is the variable `TAPE_<FIELD>`, but for the legacy `POSTGRES_*` ones.
+
+    `brokers` (`host:port,…`) and `dsn` (anything libpq takes) are None where the embedded stack is
+    to be used.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="TAPE_",
+        env_file=ENV_FILE,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    home: Path = Field(default_factory=lambda: _default_home())
+
+    brokers: str | None = None
+    security_protocol: SecurityProtocol = "PLAINTEXT"
+    sasl_mechanism: SaslMechanism | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_cafile: Path | None = None
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+
+    dsn: SecretStr | None = None
+
+    postgres_host: str | None = Field(default=None, validation_alias="POSTGRES_HOST")
+    postgres_port: int = Field(default=5432, validation_alias="POSTGRES_PORT", gt=0, lt=65_536)
+    postgres_db: str = Field(default="postgres", validation_alias="POSTGRES_DB")
+    postgres_user: str = Field(default="postgres", validation_alias="POSTGRES_USER")
+    postgres_password: SecretStr | None = Field(default=None, validation_alias="POSTGRES_PASSWORD")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("brokers")
+    @classmethod
+    def _addresses(cls, value: str | None) -> str | None:
+        for address in (value or "").split(",") if value else []:
+            host, _, port = address.strip().rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+                raise ValueError("give it as host:port, several with commas between")
+        return value
+
+    @field_validator("ssl_cafile", "ssl_certfile", "ssl_keyfile")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not os.access(value, os.R_OK):
+            raise ValueError(f"there is no readable file {value}")
+        return value
+
+    @field_validator("dsn")
+    @classmethod
+    def _connection_string(cls, value: SecretStr | None) -> SecretStr | None:
+        # Imported here, like every client library in this module: `tape --help` needs none.
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+
+        try:
+            conninfo_to_dict(value.get_secret_value() if value else "")
+        except ProgrammingError:  # its text quotes the value, and with it a password
+            example = "postgresql://user:password@host:port/database"
+            raise ValueError(f"it is no connection string; give it as {example}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Settings":
+        if self.security_protocol.startswith("SASL"):
+            for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
+                if getattr(self, name) is None:
+                    raise ValueError(
+                        f"{variable(name)} must be set, because TAPE_SECURITY_PROTOCOL is "
+                        f"{self.security_protocol}"
+                    )
+        if self.ssl_keyfile is not None and self.ssl_certfile is None:
+            raise ValueError("TAPE_SSL_CERTFILE must be set, because TAPE_SSL_KEYFILE is")
+        if self.postgres_host is not None and self.dsn is None and self.postgres_password is None:
+            raise ValueError("POSTGRES_PASSWORD must be set, because POSTGRES_HOST is")
+        return self
+
+    def database_url(self) -> str | None:
+        """The DSN in force, from `TAPE_DSN`, else from `POSTGRES_*`; None means embedded."""
+        if self.dsn is not None:
+            return self.dsn.get_secret_value()
+        if self.postgres_host is None:
+            return None
+        host = self.postgres_host
+        host = f"[{host}]" if ":" in host else quote(host, safe="")
+        password = self.postgres_password.get_secret_value() if self.postgres_password else ""
+        login = f"{quote(self.postgres_user, safe='')}:{quote(password, safe='')}"
+        return (
+            f"postgresql://{login}@{host}:{self.postgres_port}/{quote(self.postgres_db, safe='')}"
+        )
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the broker and the database are.
+
+    `brokers` is `host:port,…`; `kafka` holds the further keyword arguments of aiokafka's clients;
+    `dsn` is anything libpq takes, and holds the password.
+    """
+
+    brokers: str
+    kafka: dict[str, Any] = field(repr=False)
+    dsn: str = field(repr=False)
+    embedded_broker: bool
+    embedded_database: bool
+
+
+def load_settings() -> Settings:
+    """The settings in force.
+
+    Raises:
+        UserError: a value is invalid; names its variable, never its secret.
+    """
+    try:
+        return Settings()
+    except ValidationError as fault:
+        raise UserError("\n".join(_explain(error) for error in fault.errors())) from None
+    except (OSError, UnicodeDecodeError) as fault:
+        raise UserError(f"the file {ENV_FILE.absolute()} cannot be read: {fault}") from None
+
+
+def endpoints(settings: Settings) -> Endpoints:
+    """Where to connect; what is not set is the running embedded stack's.
+
+    Raises:
+        UserError: the embedded stack is needed and not running, or a TLS file is unusable.
+    """
+    brokers, dsn = settings.brokers, settings.database_url()
+    embedded_broker, embedded_database = brokers is None, dsn is None
+    if embedded_broker or embedded_database:
+        from streams.embedded import stack
+
+        info = stack.running(
+            settings.home, with_kafka=embedded_broker, with_postgres=embedded_database
+        )
+        brokers, dsn = brokers or info.brokers, dsn or info.dsn
+    assert brokers is not None and dsn is not None
+    kafka = {} if embedded_broker else _aiokafka_options(settings)
+    return Endpoints(brokers, kafka, dsn, embedded_broker, embedded_database)
+
+
+def librdkafka_config(settings: Settings) -> dict[str, str]:
+    """The configuration of confluent_kafka's clients; it may hold a password.
+
+    Raises:
+        UserError: the embedded broker is needed and not running.
+    """
+    if settings.brokers is None:
+        from streams.embedded import stack
+
+        info = stack.running(settings.home, with_postgres=False)
+        return {"bootstrap.servers": info.brokers}
+    values = {
+        "bootstrap.servers": settings.brokers,
+        "security.protocol": settings.security_protocol.lower(),
+        "sasl.mechanism": settings.sasl_mechanism,
+        "sasl.username": settings.sasl_username,
+        "sasl.password": _revealed(settings.sasl_password),
+        "ssl.ca.location": settings.ssl_cafile,
+        "ssl.certificate.location": settings.ssl_certfile,
+        "ssl.key.location": settings.ssl_keyfile,
+    }
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def variable(name: str) -> str:
+    """The environment variable of the field `name`."""
+    alias = Settings.model_fields[name].validation_alias
+    return alias if isinstance(alias, str) else f"TAPE_{name.upper()}"
+
+
+def _aiokafka_options(settings: Settings) -> dict[str, Any]:
+    options: dict[str, Any] = {"security_protocol": settings.security_protocol}
+    if settings.security_protocol.startswith("SASL"):
+        options["sasl_mechanism"] = settings.sasl_mechanism
+        options["sasl_plain_username"] = settings.sasl_username
+        options["sasl_plain_password"] = _revealed(settings.sasl_password)
+    if settings.security_protocol.endswith("SSL"):
+        options["ssl_context"] = _ssl_context(settings)
+    return options
+
+
+def _ssl_context(settings: Settings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ssl_cafile)
+        if settings.ssl_certfile is not None:
+            context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile)
+    except (OSError, ssl.SSLError) as fault:
+        raise UserError(
+            f"the files of TAPE_SSL_CAFILE, TAPE_SSL_CERTFILE and TAPE_SSL_KEYFILE cannot be "
+            f"used: {fault}; they must be in PEM format"
+        ) from None
+    return context
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def _explain(error: Any) -> str:
+    """One of pydantic's errors as a sentence; its `input` is left out, as it may be a secret."""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    place = str(error["loc"][0]) if error["loc"] else ""
+    if not place:
+        return message
+    name = variable(place) if place in Settings.model_fields else place
+    return f"{name} is invalid: {message}"
+
+
+def _default_home() -> Path:
+    if os.geteuid() == 0:
+        from streams.embedded.home import SYSTEM_FOLDER
+
+        return SYSTEM_FOLDER
+    return Path.home() / ".tickertape"

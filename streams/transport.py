@@ -1,0 +1,228 @@
+"""Faust's transport for record batches, positioned by checkpoints in PostgreSQL.
+
+A plain Faust agent takes one record at a time and keeps its position in Kafka. This transport
+yields one message for each fetched batch of a partition, and seeks to the checkpoints instead of
+to committed offsets. Everything else stays Faust's: agents, supervision, rebalancing, signals.
+
+It hooks into Faust 0.15.3 and aiokafka 0.14.0 below their public surface, which is why both are
+pinned, and why tests/streams/test_hooks.py proves each hook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, cast
+
+import aiokafka
+import faust
+import psycopg
+import structlog
+from aiokafka.consumer.fetcher import FetchResult
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from projections.base import Partition
+from projections.checkpoint import LogStart
+from projections.errors import Refusal
+from streams.errors import UserError
+from streams.ledger import Fetch, Ledger
+from streams.settings import Endpoints
+from streams.topics import topic_ids
+
+log = structlog.get_logger(__name__)
+
+#: What a claim waits out: the database, the broker, or a topic being away.
+INFRASTRUCTURE = (psycopg.Error, aiokafka.errors.KafkaError, OSError, TimeoutError, UserError)
+_BACKOFF = (0.1, 0.2, 0.5, 1.0)
+#: Copying checkpoints to Kafka is a courtesy to lag tools and may take this long (seconds).
+_COPY_TIMEOUT = 5.0
+#: A revocation waits this long (seconds) for the unit that is under way.
+_DRAIN_TIMEOUT = 5.0
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Fetches, and tags what it fetched with the seek that it follows.
+
+    Fetch and seek run in this thread's loop, so the tag cannot be wrong.
+    """
+
+    #: How many seeks this thread has done.
+    seeks = 0
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
+        _leave_records_bare(consumer)
+        fetched = await super()._fetch_records(consumer, *args, **kwargs)
+        return {tp: (self.seeks, records) for tp, records in fetched.items()}
+
+    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
+        self.seeks += 1
+        await super()._seek_wait(consumer, partitions)
+
+    def rejoin(self) -> None:
+        """Ask the group for a rebalance, without leaving it; callable from any thread."""
+        coordinator = self._ensure_consumer()._coordinator
+        self.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
+
+
+def _leave_records_bare(consumer: aiokafka.AIOKafkaConsumer) -> None:
+    """Keep the record objects of the C parser; wrapping each costs more than parsing it."""
+    for result in consumer._fetcher._records.values():
+        if type(result) is FetchResult and result._partition_records is not None:
+            result._partition_records._consumer_record = _bare
+
+
+def _bare(tp: Any, record: Any) -> Any:
+    return record
+
+
+class Consumer(driver.Consumer):
+    """A Faust consumer whose position is the projection's checkpoints."""
+
+    @property
+    def ledger(self) -> Ledger:
+        return cast(Transport, self.transport).ledger
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+        """One message for each batch; its value is a Fetch, its offset the last record's."""
+        fetched, _ = await self._wait_next_records(timeout)
+        for tp, (seek, records) in (fetched or {}).items():
+            # Waiting, never returning: leaving here would lose records fetched after a seek.
+            if not self.flow_active:
+                await self.wait(cast(Any, self.can_resume_flow))
+            if self.should_stop:
+                return
+            if not records or seek != self._consumer_thread.seeks:
+                continue
+            self._read_offset[tp] = None  # disarms Faust's read filter and its gap list
+            yield tp, self._batch_message(tp, Fetch(seek, Partition(*tp), records))
+
+    def _batch_message(self, tp: TP, fetch: Fetch) -> Any:
+        last = fetch.records[-1]
+        return driver.ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            1,
+            [],
+            None,
+            cast(Any, fetch),
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    @property
+    def _consumer_thread(self) -> ConsumerThread:
+        return cast(ConsumerThread, self._thread)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Claim the assigned partitions and seek to their checkpoints.
+
+        The one coherent place for it: what this returns is what Faust goes on with. It gives up
+        well before Faust's own deadline, because a seek that outlasts that leaves a worker that
+        holds its partitions and consumes nothing.
+        """
+        self.ledger.forget()
+        assigned = sorted(self.assignment())
+        if not assigned:
+            return {}
+        rebalances = self.ledger.rebalances
+        deadline = self.loop.time() + 0.8 * self.app.conf.broker_request_timeout
+        offsets: dict[TP, int] = {}
+        for attempt in range(1_000_000):
+            try:
+                offsets = await self._claim(assigned)
+                break
+            except Refusal as refusal:
+                return self._refuse(refusal)
+            except INFRASTRUCTURE as error:
+                if self.loop.time() > deadline:
+                    return self._refuse(Refusal(f"partitions cannot be claimed: {error}"))
+                log.warning("claim failed, trying again", error=str(error))
+                await asyncio.sleep(_BACKOFF[min(attempt, len(_BACKOFF) - 1)])
+        await self.seek_wait(offsets)
+        if self.ledger.rebalances == rebalances:
+            self.ledger.accept_after(self._consumer_thread.seeks)
+        return offsets
+
+    def _refuse(self, refusal: Refusal) -> Mapping[TP, int]:
+        cast(Transport, self.transport).refuse(refusal)
+        return {}
+
+    async def _claim(self, assigned: Iterable[TP]) -> dict[TP, int]:
+        transport = cast(Transport, self.transport)
+        tps = list(assigned)
+        first, last = await self.earliest_offsets(*tps), await self.highwaters(*tps)
+        names = sorted({tp.topic for tp in tps})
+        ids = await asyncio.to_thread(topic_ids, transport.endpoints, names)
+        claims = await self.ledger.projector.claim(
+            {Partition(*tp): LogStart(ids[tp.topic], first[tp]) for tp in tps}
+        )
+        for tp in tps:
+            position = claims[Partition(*tp)].next_offset
+            if not first[tp] <= position <= last[tp]:
+                name = self.ledger.projector.projection.name
+                raise Refusal(
+                    f"{name}: the checkpoint of {Partition(*tp)} is offset {position}, but the log"
+                    f" holds {first[tp]} to {last[tp]}; records were lost (retention, or a broker"
+                    f" restored from a backup). Rebuild with `tape rebuild {name}`, or restore the"
+                    " log"
+                )
+        return {tp: claims[Partition(*tp)].next_offset for tp in tps}
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Drain first, fence second: a finished unit is not thrown away."""
+        try:
+            await asyncio.wait_for(self.ledger.busy.acquire(), _DRAIN_TIMEOUT)
+            self.ledger.busy.release()
+        except TimeoutError:
+            log.warning("a unit of work outlasts its partitions; it will be refused")
+        await self.force_commit()
+        self.ledger.forget()
+        await super().on_partitions_revoked(revoked)
+
+    async def force_commit(
+        self, topics: Any | None = None, start_new_transaction: bool = True
+    ) -> bool:
+        """Copy the checkpoints to Kafka, for lag tools. A failure costs nothing but the copy."""
+        self._acked.clear()
+        self._acked_index.clear()
+        changed = {}
+        for source, claim in self.ledger.projector.claims.items():
+            tp = TP(source.topic, source.partition)
+            if self._committed_offset[tp] != claim.next_offset and claim.next_offset > 0:
+                changed[tp] = claim.next_offset
+        if not changed:
+            return False
+        try:
+            await asyncio.wait_for(self._commit(changed), _COPY_TIMEOUT)
+        except Exception as error:
+            log.info("offsets not copied to Kafka", error=f"{type(error).__name__}: {error}")
+            return False
+        self._committed_offset.update(changed)
+        return True
+
+
+class Transport(driver.Transport):
+    """Set as `app.transport` before the app starts. `refuse` ends the process."""
+
+    Consumer = Consumer
+
+    def __init__(
+        self,
+        app: faust.App,
+        ledger: Ledger,
+        endpoints: Endpoints,
+        refuse: Callable[[Refusal], None],
+    ) -> None:
+        super().__init__(app.conf.broker, app)
+        self.ledger = ledger
+        self.endpoints = endpoints
+        self.refuse = refuse

@@ -1,0 +1,71 @@
+"""The worker: the apps of some projections in one process, until a signal or a refusal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import faust
+import structlog
+import uvloop
+
+from projections.base import Projection
+from projections.deadletter import Limits
+from projections.errors import Refusal
+from streams.app import build_app
+from streams.settings import Endpoints
+
+log = structlog.get_logger(__name__)
+
+#: The exit status after a refusal (EX_TEMPFAIL): a supervisor must not take it for a clean stop.
+REFUSED = 75
+#: A stop that takes longer than this many seconds is cut off.
+STOP_DEADLINE = 10.0
+
+
+class Worker:
+    """Runs apps by faust.Worker; `status` is the exit status afterwards."""
+
+    def __init__(
+        self, projections: Sequence[Projection[Any]], endpoints: Endpoints, limits: Limits
+    ) -> None:
+        self.status = 0
+        self._projections = projections
+        self._endpoints = endpoints
+        self._limits = limits
+
+    def run(self) -> int:
+        """Work until SIGTERM, SIGINT or a refusal; returns the exit status."""
+        uvloop.install()
+        with tempfile.TemporaryDirectory(prefix="tape-worker-") as state:
+            apps = [
+                build_app(projection, self._endpoints, self._limits, Path(state), self._refuse)
+                for projection in self._projections
+            ]
+            worker = faust.Worker(*apps, loglevel="WARN", redirect_stdouts=False, quiet=True)
+            try:
+                worker.execute_from_commandline()
+            except SystemExit as stop:
+                if stop.code not in (0, None):
+                    self.status = self.status or 1
+        return self.status
+
+    def _refuse(self, refusal: Refusal) -> None:
+        if self.status:
+            return
+        self.status = REFUSED
+        print(f"tape: {refusal}", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def stop_hard_after(seconds: float, status: int) -> None:
+    """End the process with `status` if it is still there after so many seconds."""
+    timer = threading.Timer(seconds, os._exit, [status])
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,96 @@
+"""The real Kafka and PostgreSQL, started once for a whole test run."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from streams.embedded import stack as embedded
+from streams.embedded.home import Home, exclusive, open_home, read_home
+from streams.embedded.stack import StackInfo
+
+# Set by the run's first process and inherited by pytest-xdist's workers.
+_RUN_FOLDER = "TICKERTAPE_TEST_RUN"
+_run_folder_key = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
+    folder = Path(tempfile.mkdtemp(prefix="tickertape-tests-"))
+    config.stash[_run_folder_key] = folder
+    os.environ[_RUN_FOLDER] = str(folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    # Not a fixture's end: with xdist, the first process alone outlives every worker, killed or not.
+    folder = config.stash.get(_run_folder_key, None)
+    if folder is not None:
+        remove_stack(folder / "home")
+        shutil.rmtree(folder)
+
+
+def remove_stack(path: Path) -> None:
+    """Stops the stack of the state folder `path` and removes all that it has on the disk."""
+    home = read_home(path)
+    if home is None:
+        return
+    embedded.stop(path)
+    shutil.rmtree(home.postgres_folder, ignore_errors=True)
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def stack() -> StackInfo:
+    """A running stack, shared by all tests of the run: do not stop or kill it."""
+    return embedded.start(Path(os.environ[_RUN_FOLDER]) / "home")
+
+
+@pytest.fixture(scope="session")
+def brokers(stack: StackInfo) -> str:
+    """`host:port` of the shared broker: use topics and groups of your own."""
+    return stack.brokers
+
+
+@pytest.fixture
+def fresh_database(stack: StackInfo) -> Iterator[str]:
+    """The DSN of an empty database of the test's own."""
+    name = f"test_{secrets.token_hex(8)}"
+    with psycopg.connect(stack.dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    yield stack.home.dsn(name)
+    with psycopg.connect(stack.dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def dsn(fresh_database: str) -> str:
+    """The same, by its usual name."""
+    return fresh_database
+
+
+def _make_home(path: Path) -> Home:
+    with exclusive(path):
+        return open_home(path)
+
+
+@pytest.fixture
+def own_home(tmp_path: Path) -> Iterator[Home]:
+    """A home in which nothing was started yet; all that a test leaves in it is removed."""
+    home = _make_home(tmp_path / "home")
+    yield home
+    remove_stack(home.path)
+
+
+@pytest.fixture(scope="module")
+def module_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home for the tests of one module, each of which starts from whatever state it is in."""
+    home = _make_home(tmp_path_factory.mktemp("stack") / "home")
+    yield home
+    remove_stack(home.path)

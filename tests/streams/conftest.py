@@ -1,0 +1,15 @@
+"""What the tests of connectors, recordings and replays share."""
+
+from pathlib import Path
+
+import pytest
+
+_SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of recorded samples beside the repository; they are never copied into it."""
+    if not _SAMPLES.is_dir():
+        pytest.skip("no samples: ../shared/samples is absent")
+    return _SAMPLES

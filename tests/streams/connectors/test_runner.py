@@ -1,0 +1,213 @@
+"""A connector keeps its connection up, over a real WebSocket."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from structlog.testing import capture_logs
+from websockets.asyncio.server import ServerConnection, serve
+
+from streams.connectors import runner
+from streams.connectors.coinbase import CoinbaseConnector
+from streams.connectors.runner import Backoff, Counts
+from streams.errors import UserError
+from streams.events import Event, PriceTrade, PriceUnparsed
+
+MATCH = (
+    '{"type":"match","trade_id":%d,"side":"sell","size":"985","price":"0.00001305",'
+    '"product_id":"SKL-BTC","sequence":177100030,"time":"2021-04-17T16:43:37.089723Z"}'
+)
+
+
+class ListSink(list[Event]):
+    async def send(self, event: Event) -> None:
+        self.append(event)
+
+
+async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def venue(
+    serving: Callable[[ServerConnection], Awaitable[None]], port: int = 0
+) -> AsyncIterator[CoinbaseConnector]:
+    async with serve(serving, "127.0.0.1", port) as server:
+        chosen = next(iter(server.sockets)).getsockname()[1]
+        yield CoinbaseConnector(url=f"ws://127.0.0.1:{chosen}")
+
+
+@asynccontextmanager
+async def running(
+    connector: CoinbaseConnector, sink: ListSink, counts: Counts
+) -> AsyncIterator[None]:
+    task = asyncio.create_task(runner.run(connector, sink, counts, Backoff(first=0.02)))
+    try:
+        yield
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def test_it_subscribes_and_hands_on_events_with_receive_times() -> None:
+    asked: list[str | bytes] = []
+
+    async def serving(socket: ServerConnection) -> None:
+        asked.append(await socket.recv())
+        await socket.send(MATCH % 1)
+        await socket.wait_closed()
+
+    async def check() -> None:
+        sink, counts = ListSink(), Counts()
+        async with venue(serving) as connector, running(connector, sink, counts):
+            await until(lambda: sink)
+            assert asked == connector.subscribe()
+            [trade] = sink
+            assert isinstance(trade, PriceTrade)
+            assert trade.received > 1_700_000_000_000_000
+            assert counts == Counts(frames=1, events=1)
+
+    asyncio.run(check())
+
+
+def test_it_connects_anew_after_a_close_with_another_connection_id() -> None:
+    async def serving(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send("garbage")
+
+    async def check() -> None:
+        sink, counts = ListSink(), Counts()
+        async with venue(serving) as connector, running(connector, sink, counts):
+            await until(lambda: len(sink) >= 3)
+        found = [event for event in sink if isinstance(event, PriceUnparsed)]
+        assert [event.arrival for event in found] == [0] * len(sink)
+        assert len({event.connection for event in found}) == len(sink)
+        assert counts.reconnects >= 2
+        assert counts.unparsed == len(sink)
+
+    asyncio.run(check())
+
+
+def test_trades_missed_while_away_are_a_gap() -> None:
+    numbers = iter((10, 15, 16, 17))
+
+    async def serving(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(MATCH % next(numbers))
+
+    async def check() -> None:
+        sink, counts = ListSink(), Counts()
+        async with venue(serving) as connector, running(connector, sink, counts):
+            await until(lambda: len(sink) >= 3)
+        assert [event.name for event in sink[:3]] == ["price.trade", "price.gap", "price.trade"]
+        assert counts.gaps == 1
+
+    asyncio.run(check())
+
+
+def test_a_refusal_is_loud_and_followed_by_another_attempt() -> None:
+    async def serving(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send('{"type":"error","message":"Failed","reason":"XYZ is no product"}')
+        await socket.wait_closed()
+
+    async def check() -> None:
+        counts = Counts()
+        async with venue(serving) as connector, running(connector, ListSink(), counts):
+            await until(lambda: counts.reconnects >= 2)
+            assert counts.frames >= 2
+
+    with capture_logs() as logs:
+        asyncio.run(check())
+    errors = [entry for entry in logs if entry["log_level"] == "error"]
+    assert len(errors) >= 2
+    assert "XYZ is no product" in errors[0]["reason"]
+    assert errors[0]["venue"] == "coinbase"
+
+
+def test_silence_ends_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "RECEIVE_TIMEOUT", 0.05)
+
+    async def serving(socket: ServerConnection) -> None:
+        await socket.wait_closed()
+
+    async def check() -> None:
+        counts = Counts()
+        async with venue(serving) as connector, running(connector, ListSink(), counts):
+            await until(lambda: counts.reconnects >= 2)
+
+    with capture_logs() as logs:
+        asyncio.run(check())
+    assert any("nothing received for 0.05 s" in entry.get("reason", "") for entry in logs)
+
+
+def test_it_waits_for_a_venue_that_is_away() -> None:
+    async def serving(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(MATCH % 1)
+        await socket.wait_closed()
+
+    async def check() -> None:
+        async with venue(serving) as connector:
+            pass
+        sink, counts = ListSink(), Counts()
+        port = int(connector.url.rpartition(":")[2])
+        async with running(connector, sink, counts):
+            await until(lambda: counts.reconnects >= 2)
+            async with venue(serving, port):
+                await until(lambda: sink)
+
+    asyncio.run(check())
+
+
+def test_what_the_sink_raises_ends_the_run() -> None:
+    class BrokenSink(ListSink):
+        async def send(self, event: Event) -> None:
+            raise UserError(f"the broker refuses {event.name}")
+
+    async def serving(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(MATCH % 1)
+        await socket.wait_closed()
+
+    async def check() -> None:
+        async with venue(serving) as connector:
+            await runner.run(connector, BrokenSink(), Counts())
+
+    with pytest.raises(UserError, match="the broker refuses"):
+        asyncio.run(check())
+
+
+def test_pauses_double_to_a_cap_with_jitter_and_start_over() -> None:
+    backoff = Backoff(first=0.5, cap=30.0)
+    for longest in (0.5, 1, 2, 4, 8, 16, 30, 30, 30):
+        assert longest / 2 <= backoff.pause() <= longest
+    backoff.reset()
+    assert backoff.pause() <= 0.5
+    assert len({Backoff().pause() for _ in range(20)}) > 1
+
+
+@pytest.mark.parametrize(
+    ("frame", "failures"), [(MATCH % 1, 1), ("garbage", 3), ('{"type":"subscriptions"}', 3)]
+)
+def test_only_a_frame_with_an_event_shortens_the_pauses(frame: str, failures: int) -> None:
+    async def serving(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(frame)
+
+    async def check() -> None:
+        counts, backoff = Counts(), Backoff(first=0.01)
+        async with venue(serving) as connector:
+            task = asyncio.create_task(runner.run(connector, ListSink(), counts, backoff))
+            await until(lambda: counts.reconnects == 3)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        assert backoff.failures == failures
+
+    asyncio.run(check())

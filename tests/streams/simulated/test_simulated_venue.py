@@ -1,0 +1,259 @@
+"""The real connector, over a real WebSocket, sees each fault of the simulated venue."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from streams.connectors import VENUES
+from streams.connectors.runner import Backoff, Counts, run
+from streams.events import Event, PriceGap, PriceQuote, PriceTrade, PriceUnparsed
+from streams.simulated import Faults, SimulatedVenue, server
+from streams.simulated.faults import Fault
+
+SUBSCRIBE = json.dumps(
+    {"type": "subscribe", "product_ids": ["BTC-USD"], "channels": ["matches", "heartbeat"]}
+)
+
+
+class ListSink(list[Event]):
+    async def send(self, event: Event) -> None:
+        self.append(event)
+
+    def trades(self, symbol: str) -> list[int]:
+        found = [event for event in self if isinstance(event, PriceTrade)]
+        return [int(trade.trade_id) for trade in found if trade.symbol == symbol]
+
+    def gaps(self, symbol: str) -> list[range]:
+        found = [event for event in self if isinstance(event, PriceGap)]
+        return [range(gap.expected, gap.got) for gap in found if gap.symbol == symbol]
+
+
+async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def connected(venue: SimulatedVenue) -> AsyncIterator[tuple[ListSink, Counts]]:
+    connector = VENUES["simulated"](url=venue.url)
+    sink, counts = ListSink(), Counts()
+    task = asyncio.create_task(run(connector, sink, counts, Backoff(first=0.02)))
+    try:
+        yield sink, counts
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def watched(
+    faults: Faults,
+    enough: Callable[[ListSink, Counts], object],
+    *,
+    order: Fault | None = None,
+    count: int = 1,
+) -> tuple[ListSink, Counts]:
+    """What the connector made of a venue with these faults, until it was enough.
+
+    `order` inflicts a fault on `count` trades, once there have been some of each symbol.
+    """
+
+    async def watch() -> tuple[ListSink, Counts]:
+        venue = SimulatedVenue(trades_per_second=500, seed=3, first_number=1000, faults=faults)
+        async with venue, connected(venue) as (sink, counts):
+            await until(lambda: sink.trades("BTC-USD") and sink.trades("ETH-USD"))
+            if order:
+                faults.order(order, "match", count)
+            await until(partial(enough, sink, counts))
+            return sink, counts
+
+    return asyncio.run(watch())
+
+
+def after(trades: int) -> Callable[[ListSink, Counts], bool]:
+    return lambda sink, _counts: len(sink) > 2 * trades
+
+
+def assert_complete(sink: ListSink) -> None:
+    """Every trade id in between came, or is named by a gap."""
+    for symbol in ("BTC-USD", "ETH-USD"):
+        came = sink.trades(symbol)
+        missing = set(range(min(came), max(came))) - set(came)
+        assert missing <= {number for gap in sink.gaps(symbol) for number in gap}
+
+
+def test_without_faults_all_trades_and_quotes_come_in_order() -> None:
+    sink, counts = watched(Faults(), after(200))
+    assert counts == Counts(frames=counts.frames, events=len(sink))
+    for symbol in ("BTC-USD", "ETH-USD"):
+        came = sink.trades(symbol)
+        assert came == list(range(came[0], came[0] + len(came)))
+    assert sum(isinstance(event, PriceQuote) for event in sink) > 100
+    assert {event.key() for event in sink} == {"simulated:BTC-USD", "simulated:ETH-USD"}
+
+
+def test_dropped_trades_are_gaps() -> None:
+    sink, counts = watched(Faults(), after(200), order="drop", count=5)
+    gaps = sink.gaps("BTC-USD") + sink.gaps("ETH-USD")
+    assert sum(len(gap) for gap in gaps) == 5
+    assert counts.gaps == len(gaps)
+    assert_complete(sink)
+
+
+def test_a_repeated_trade_comes_twice_with_one_identity_and_no_gap() -> None:
+    sink, counts = watched(Faults(), after(100), order="repeat", count=3)
+    ids = [event.event_id() for event in sink if isinstance(event, PriceTrade)]
+    assert len(ids) == len(set(ids)) + 3
+    assert counts.gaps == 0
+
+
+def test_a_reordered_trade_is_a_gap_and_then_comes() -> None:
+    sink, counts = watched(Faults(), after(100), order="reorder")
+    assert counts.gaps == 1
+    came = {symbol: sink.trades(symbol) for symbol in ("BTC-USD", "ETH-USD")}
+    assert sum(numbers != sorted(numbers) for numbers in came.values()) == 1
+    for numbers in came.values():
+        assert sorted(numbers) == list(range(min(numbers), max(numbers) + 1))
+
+
+def test_a_garbled_frame_is_kept_and_its_trade_is_a_gap() -> None:
+    sink, counts = watched(Faults(), after(200), order="garble", count=3)
+    unparsed = [event for event in sink if isinstance(event, PriceUnparsed)]
+    assert counts.unparsed == len(unparsed) == 3
+    assert all(event.frame.startswith(b"{") for event in unparsed)
+    gaps = sink.gaps("BTC-USD") + sink.gaps("ETH-USD")
+    assert sum(len(gap) for gap in gaps) == 3
+    assert_complete(sink)
+
+
+def test_a_delay_loses_nothing() -> None:
+    faults = Faults(delay_seconds=0.3)
+    sink, counts = watched(faults, after(200), order="delay")
+    assert (counts.gaps, counts.unparsed, counts.reconnects) == (0, 0, 0)
+    assert_complete(sink)
+    delays = [event.received - event.time for event in sink if isinstance(event, PriceTrade)]
+    assert max(delays) > 250_000
+
+
+def test_a_cut_connection_is_made_again_and_the_loss_is_noted() -> None:
+    def enough(sink: ListSink, counts: Counts) -> bool:
+        return counts.reconnects == 2 and len(sink) > 200
+
+    sink, counts = watched(Faults(), enough, order="disconnect", count=2)
+    assert counts.gaps > 0
+    assert_complete(sink)
+
+
+def test_under_all_faults_at_once_every_trade_comes_or_is_missed() -> None:
+    chances: dict[Fault, float] = {
+        "drop": 0.02,
+        "repeat": 0.02,
+        "reorder": 0.02,
+        "garble": 0.02,
+        "delay": 0.005,
+        "disconnect": 0.003,
+    }
+    faults = Faults(seed=5, chances=chances, delay_seconds=0.02)
+    sink, counts = watched(faults, lambda sink, counts: len(sink) > 1000 and counts.reconnects)
+    assert counts.gaps > 0
+    assert counts.unparsed > 0
+    assert_complete(sink)
+
+
+def test_several_clients_see_the_same_trades() -> None:
+    async def check() -> None:
+        venue = SimulatedVenue(seed=1)
+        async with venue, connected(venue) as (one, _), connected(venue) as (two, _):
+            await until(lambda: len(one) > 100 and len(two) > 100)
+        common = set(one.trades("BTC-USD")) & set(two.trades("BTC-USD"))
+        assert len(common) > 20
+
+    asyncio.run(check())
+
+
+def test_ids_go_on_rising_over_a_restart() -> None:
+    async def last_and_first() -> tuple[int, int]:
+        seen = []
+        for _ in range(2):
+            async with SimulatedVenue() as venue, connected(venue) as (sink, _):
+                await until(lambda: sink.trades("BTC-USD"))
+                seen.append(sink.trades("BTC-USD"))
+        return seen[0][-1], seen[1][0]
+
+    last, first = asyncio.run(last_and_first())
+    assert first > last
+
+
+def test_a_client_that_subscribes_to_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SUBSCRIBE_WITHIN", 0.05)
+
+    async def check() -> None:
+        async with SimulatedVenue() as venue, connect(venue.url) as socket:
+            with pytest.raises(ConnectionClosed, match="no subscription"):
+                await socket.recv()
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        ("?", "Malformed JSON"),
+        ("[]", "Type has to be"),
+        ('{"type":"subscribe"}', "channels"),
+        ('{"type":"subscribe","channels":["matches"]}', "product_ids"),
+        ('{"type":"subscribe","channels":["full"],"product_ids":["BTC-USD"]}', "full is not"),
+        ('{"type":"subscribe","channels":["matches"],"product_ids":["X"]}', "X is not"),
+        ('{"type":"subscribe","channels":["matches"],"product_ids":[[]]}', "is not a valid"),
+        ('{"type":"subscribe","channels":[{"name":[]}],"product_ids":["BTC-USD"]}', "is not a"),
+    ],
+)
+def test_a_bad_request_is_answered_with_an_error(request_: str, reason: str) -> None:
+    async def check() -> None:
+        async with SimulatedVenue() as venue, connect(venue.url) as socket:
+            await socket.send(request_)
+            answer = json.loads(await socket.recv())
+            assert answer["type"] == "error"
+            assert reason in answer["reason"]
+
+    asyncio.run(check())
+
+
+def test_a_subscription_is_confirmed_greeted_and_can_be_ended() -> None:
+    async def check() -> None:
+        async with SimulatedVenue(trades_per_second=500) as venue, connect(venue.url) as socket:
+            await asyncio.sleep(0.1)
+            await socket.send(SUBSCRIBE)
+            confirmed, greeting = [json.loads(await socket.recv()) for _ in range(2)]
+            assert confirmed["channels"] == [
+                {"name": "matches", "product_ids": ["BTC-USD"]},
+                {"name": "heartbeat", "product_ids": ["BTC-USD"]},
+            ]
+            assert (greeting["type"], greeting["product_id"]) == ("last_match", "BTC-USD")
+            await socket.send(SUBSCRIBE.replace("subscribe", "unsubscribe"))
+            while (frame := json.loads(await socket.recv()))["type"] != "subscriptions":
+                assert frame["product_id"] == "BTC-USD"
+            assert frame["channels"] == []
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1.2):
+                    await socket.recv()
+
+    asyncio.run(check())
+
+
+def test_heartbeats_come_each_second() -> None:
+    async def check() -> None:
+        async with SimulatedVenue() as venue, connect(venue.url) as socket:
+            await socket.send(SUBSCRIBE.replace('"matches", ', ""))
+            kinds = [json.loads(await socket.recv())["type"] for _ in range(2)]
+            assert kinds == ["subscriptions", "heartbeat"]
+
+    asyncio.run(check())
