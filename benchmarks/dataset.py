@@ -22,10 +22,10 @@ KEYS = (
     ("coinbase", "ETH-USD"),
     ("coinbase", "SOL-USD"),
     ("coinbase", "XRP-USD"),
-    ("binance", "BTC-USDT"),
-    ("binance", "ETH-USDT"),
-    ("binance", "SOL-USDT"),
-    ("binance", "XRP-USDT"),
+    ("bitstamp", "BTC-USDT"),
+    ("bitstamp", "ETH-USDT"),
+    ("bitstamp", "SOL-USDT"),
+    ("bitstamp", "XRP-USDT"),
 )
 PARTITIONS = 4
 TRADES_PER_SECOND = 50

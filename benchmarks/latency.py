@@ -14,7 +14,6 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
@@ -53,7 +52,6 @@ def measure(info: StackInfo, contender: Contender) -> Latency:
     asyncio.run(topics.create(info.brokers, name))
     dsn = table.fresh_database(info.dsn, _DATABASE)
     try:
-        table.attach_partition(dsn, datetime.now(UTC))
         with ExitStack() as stack:
             workdir = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             job = Job(name, info.brokers, dsn, name, records=0, rows=0, workdir=str(workdir))

@@ -13,7 +13,7 @@ import psycopg
 
 from benchmarks import table
 from benchmarks.contender import Contender, Job
-from benchmarks.dataset import STARTS, Totals
+from benchmarks.dataset import Totals
 from benchmarks.processes import Processes, Sample
 from benchmarks.window import Window
 from streams.embedded.stack import StackInfo
@@ -76,7 +76,6 @@ def run(info: StackInfo, contender: Contender, topic: Topic, name: str) -> Resul
     """
     dsn = table.fresh_database(info.dsn, _DATABASE)
     try:
-        table.attach_partition(dsn, STARTS)
         with tempfile.TemporaryDirectory(prefix="tickertape-bench-run-") as workdir:
             job = Job(
                 run=f"bench-{name}-{time.time_ns()}",

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from benchmarks.dataset import Totals
+from benchmarks.dataset import STARTS, Totals
 from benchmarks.window import Window
 
 #: Columns of a trade in the event's order; a peer fills these.
 COLUMNS = ("venue", "symbol", "trade_id", "price", "size", "side", "time", "sequence", "received")
 PRIMARY_KEY = ("venue", "symbol", "time", "trade_id")
 
-# "partition" and "offset" are audit columns, which only ours fills.
-DDL = """
-create table price_history (
-    venue text, symbol text, time bigint, trade_id text, price numeric, size numeric, side text,
-    sequence bigint, received bigint, partition int, "offset" bigint,
-    primary key (venue, symbol, time, trade_id)
-) partition by range (time);
-create index on price_history using brin (time);
-"""
+_OURS = Path(__file__).parent.parent / "sql" / "projections" / "prices.sql"
+
+
+def _ddl() -> str:
+    """Our own tables for all contenders, but that times are integers, which every peer can write,
+    and that the audit columns, which only ours fills, may be null."""
+    text = _OURS.read_text(encoding="utf-8").replace("timestamptz", "bigint     ")
+    for column in ("appended", "partition", '"offset"'):
+        nullable = re.compile(rf"^(    {column} +\w+ +)not null,", re.MULTILINE)
+        text = nullable.sub(r"\1,", text, count=1)
+    return text
 
 
 def fresh_database(admin_dsn: str, name: str) -> str:
@@ -34,9 +38,15 @@ def fresh_database(admin_dsn: str, name: str) -> str:
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(identifier))
         connection.execute(sql.SQL("create database {}").format(identifier))
     dsn = make_conninfo(admin_dsn, dbname=name)
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(DDL)
+    create(dsn)
     return dsn
+
+
+def create(dsn: str) -> None:
+    """Makes the empty tables, and the partition that all of the dataset falls into."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(_ddl().encode())
+    _attach_partition(dsn, STARTS)
 
 
 def drop_database(admin_dsn: str, name: str) -> None:
@@ -46,7 +56,7 @@ def drop_database(admin_dsn: str, name: str) -> None:
         connection.execute(query.format(sql.Identifier(name)))
 
 
-def attach_partition(dsn: str, at: datetime) -> None:
+def _attach_partition(dsn: str, at: datetime) -> None:
     """Attaches one partition that covers the month of `at` and the next."""
     low = datetime(at.year, at.month, 1, tzinfo=UTC)
     month = at.month + 1
@@ -98,12 +108,19 @@ class Growth:
 
 def totals(dsn: str, table: str) -> Totals:
     """What the table holds, in the dataset's own sums."""
-    query = sql.SQL(
-        "select count(*), count(distinct (venue, symbol, time, trade_id)),"
-        " count(*) filter (where side = 'buy'), coalesce(sum(price), 0), coalesce(sum(size), 0),"
-        " coalesce(sum(time), 0), coalesce(sum(sequence), 0), coalesce(sum(received), 0) from {}"
-    ).format(sql.SQL(table))
     with psycopg.connect(dsn) as connection:
+        kind = connection.execute(
+            "select atttypid::regtype::text from pg_attribute"
+            " where attrelid = %s::regclass and attname = 'time'",
+            [table],
+        ).fetchone()
+        micros = "{}" if kind == ("bigint",) else "(extract(epoch from {}) * 1000000)::bigint"
+        query = sql.SQL(
+            "select count(*), count(distinct (venue, symbol, time, trade_id)),"
+            " count(*) filter (where side = 'buy'), coalesce(sum(price), 0),"
+            f" coalesce(sum(size), 0), coalesce(sum({micros.format('time')}), 0), coalesce(sum(sequence), 0),"
+            f" coalesce(sum({micros.format('received')}), 0) from {{}}"
+        ).format(sql.SQL(table))
         row = connection.execute(query).fetchone()
     assert row is not None
     rows, keys, buys, price, size, time, sequence, received = row

@@ -11,11 +11,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from psycopg import AsyncConnection
 
 from streams.events import DecodeError, Event, decode
+
+#: The folder of all SQL: migrations, projections, views.
+SQL = Path(__file__).parent.parent / "sql"
 
 Connection = AsyncConnection[Any]
 F = TypeVar("F")
@@ -81,6 +85,11 @@ class Projection(ABC, Generic[F]):
     topics: ClassVar[tuple[str, ...]]
     #: The tables that get a stable name, a view of that name over the current generation.
     tables: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def sql_path(cls) -> Path:
+        """The SQL file that makes the tables, run in the schema of a generation."""
+        return SQL / "projections" / f"{cls.name}.sql"
 
     @abstractmethod
     def decode(self, batches: Sequence[Batch]) -> Decoded[F]:

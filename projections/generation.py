@@ -8,14 +8,11 @@ replacing views.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from psycopg import sql
 
 from projections.base import Connection, Projection
-
-SQL = Path(__file__).parent.parent / "sql"
 
 _EXISTS = "select 1 from public.generations where projection = %s"
 _INSERT = """
@@ -34,8 +31,7 @@ async def create(connection: Connection, projection: Projection[Any], generation
     schema = sql.Identifier(schema_name(projection.name, generation))
     await connection.execute(sql.SQL("create schema {}").format(schema))
     await connection.execute(sql.SQL("set local search_path to {}").format(schema))
-    text = (SQL / "projections" / f"{projection.name}.sql").read_text()
-    await connection.execute(text.encode())
+    await connection.execute(projection.sql_path().read_bytes())
     await connection.execute("set local search_path to public")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,9 +11,9 @@ from psycopg.conninfo import conninfo_to_dict
 from yoyo import get_backend, read_migrations
 from yoyo.backends import DatabaseBackend
 
-from projections.base import Projection
+from projections.base import SQL, Projection
 from projections.database import connect
-from projections.generation import SQL, create_first
+from projections.generation import create_first
 
 VIEWS = SQL / "views"
 

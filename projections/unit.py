@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from projections import checkpoint, deadletter
-from projections.base import Batch, Connection, Partition, Projection, Refused
+from projections.base import Batch, Connection, Decoded, Partition, Projection, Refused
 from projections.checkpoint import Checkpoint, LogStart, Span
 from projections.database import CLAIM_SETTINGS, connect
 from projections.errors import Fenced, Refusal
@@ -46,7 +46,7 @@ def spans(
 
 def halves(batches: Sequence[Batch]) -> tuple[list[Batch], list[Batch]]:
     """The same records in two parts of equal size, order kept."""
-    middle = sum(len(batch.records) for batch in batches) // 2
+    middle = _count(batches) // 2
     first: list[Batch] = []
     second: list[Batch] = []
     for batch in batches:
@@ -56,6 +56,10 @@ def halves(batches: Sequence[Batch]) -> tuple[list[Batch], list[Batch]]:
             second.append(Batch(batch.source, tail))
         middle -= len(batch.records)
     return first, second
+
+
+def _count(batches: Sequence[Batch]) -> int:
+    return sum(len(batch.records) for batch in batches)
 
 
 class Projector:
@@ -101,9 +105,10 @@ class Projector:
         self.claims = claims
         return dict(claims)
 
-    async def commit(self, batches: Sequence[Batch]) -> None:
+    async def commit(self, batches: Sequence[Batch], decoded: Decoded[Any] | None = None) -> None:
         """Project batches, all or nothing, and move the claims over them.
 
+        `decoded` is what the projection made of them, where that was done ahead of time.
         Raises Fenced when the partitions are no longer this worker's, Refusal when too many
         records cannot be projected. Anything that may pass is tried again, for ever.
         """
@@ -111,26 +116,29 @@ class Projector:
         unit = spans(batches, claims)
         for attempt in itertools.count():
             try:
-                await self._transact(batches, unit)
-                break
-            except Fenced:
-                if self.claims is not claims or not await self._succeeded(unit):
-                    raise
+                await self._transact(batches, unit, decoded)
                 break
             except Refusal:
+                raise
+            except Fenced:
+                if self.claims is claims and await self._succeeded(unit):
+                    break
                 raise
             except Exception as error:
                 if self.claims is not claims:
                     raise Fenced from error
-                if is_timeout(error) and sum(len(batch.records) for batch in batches) > 1:
-                    await self.close()
-                    for half in halves(batches):
-                        await self.commit(half)
-                    return
+                if is_timeout(error) and _count(batches) > 1:
+                    return await self._commit_halves(batches)
                 await self._pause(attempt, error, unit)
         if self.claims is claims:
             for source, span in unit.items():
                 claims[source] = Checkpoint(span.until, span.epoch)
+        return None
+
+    async def _commit_halves(self, batches: Sequence[Batch]) -> None:
+        await self.close()
+        for half in halves(batches):
+            await self.commit(half)
 
     async def close(self) -> None:
         """Close the connections; the next unit opens new ones."""
@@ -139,7 +147,12 @@ class Projector:
                 await connection.close()
         self._unit = self._side = None
 
-    async def _transact(self, batches: Sequence[Batch], unit: Mapping[Partition, Span]) -> None:
+    async def _transact(
+        self,
+        batches: Sequence[Batch],
+        unit: Mapping[Partition, Span],
+        decoded: Decoded[Any] | None,
+    ) -> None:
         connection, side = await self._connections()
         untils = {source: span.until for source, span in unit.items()}
         async with connection.transaction():
@@ -147,18 +160,22 @@ class Projector:
                 connection, self.projection.name, self._generation, unit
             ):
                 raise Fenced
-            refused = await self._project(connection, side, batches)
+            refused = await self._project(connection, side, batches, decoded)
             if refused:
                 self._watch.check(refused, untils)
                 await deadletter.insert(connection, self.projection.name, self._topic_ids, refused)
         self._watch.committed(refused, untils)
 
     async def _project(
-        self, connection: Connection, side: Connection, batches: Sequence[Batch]
+        self,
+        connection: Connection,
+        side: Connection,
+        batches: Sequence[Batch],
+        decoded: Decoded[Any] | None = None,
     ) -> list[Refused]:
         """Write the rows; whatever makes that fail is isolated by halving, and returned."""
         try:
-            decoded = self.projection.decode(batches)
+            decoded = decoded or self.projection.decode(batches)
             decoded = await self.projection.prepare(side, batches, decoded)
             async with connection.transaction():
                 await self.projection.write(connection, decoded.facts)
@@ -168,7 +185,7 @@ class Projector:
             fault = error
         else:
             return decoded.refused
-        if sum(len(batch.records) for batch in batches) == 1:
+        if _count(batches) == 1:
             return [Refused(batches[0].source, batches[0].records[0], describe(fault))]
         first, second = halves(batches)
         return [

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import faust
 import structlog
 from faust.types import EventT, Message
 
-from projections.base import Projection
+from projections.base import Batch, Decoded, Projection
 from projections.deadletter import Limits
 from projections.errors import Fenced, Refusal
 from projections.unit import Projector
@@ -85,55 +85,76 @@ def build_app(
 
     @app.agent(topic, name=projection.name, concurrency=1)
     async def project(stream: Any) -> None:
-        await run(stream, app, ledger, refuse)
+        await Agent(app, ledger, refuse).run(stream)
 
     return app
 
 
-async def run(
-    stream: Any, app: faust.App, ledger: Ledger, refuse: Callable[[Refusal], None]
-) -> None:
-    """The agent: closes a unit of work when nothing more waits, or when it is full.
+class Agent:
+    """Groups what waits into units of work; decodes one while the one before is committing."""
 
-    No exception may leave it, because Faust then counts the message as done.
-    """
-    waiting: list[Fetch] = []
-    records = 0
-    event: EventT
-    async for event in stream.events():
-        fetch: Fetch = event.value
-        waiting.append(fetch)
-        records += len(fetch.records)
-        if records < UNIT_RECORDS and not stream.channel.queue.empty():
-            continue
-        await commit(waiting, app, ledger, refuse)
-        waiting, records = [], 0
+    def __init__(self, app: faust.App, ledger: Ledger, refuse: Callable[[Refusal], None]) -> None:
+        self._app = app
+        self._ledger = ledger
+        self._refuse = refuse
+        self._in_flight: asyncio.Task[None] | None = None
 
+    async def run(self, stream: Any) -> None:
+        """Close a unit when nothing more waits, or when it is full.
 
-async def commit(
-    waiting: list[Fetch], app: faust.App, ledger: Ledger, refuse: Callable[[Refusal], None]
-) -> None:
-    """One unit of work; whatever goes wrong leads back to the checkpoints."""
-    async with ledger.busy:
+        No exception may leave this, because Faust then counts the message as done.
+        """
+        waiting: list[Fetch] = []
+        records = 0
+        event: EventT
+        async for event in stream.events():
+            fetch = cast(Fetch, event.value)
+            waiting.append(fetch)
+            records += len(fetch.records)
+            if records < UNIT_RECORDS and not stream.channel.queue.empty():
+                continue
+            await self._launch(waiting)
+            waiting, records = [], 0
+
+    async def _launch(self, waiting: Sequence[Fetch]) -> None:
+        """Admit and decode a unit, wait for the one before, and let this one go."""
+        rebalances = self._ledger.rebalances
         try:
-            if batches := ledger.admit(waiting):
-                await ledger.projector.commit(batches)
-        except Refusal as refusal:
-            ledger.forget()
-            refuse(refusal)
-        except asyncio.CancelledError:
-            ledger.forget()
-            raise
-        except Fenced:
-            log.info("fenced: another worker has the partitions", app=app.conf.id)
-            recover(app, ledger)
+            batches = self._ledger.admit(waiting)
+            decoded = self._ledger.projector.projection.decode(batches) if batches else None
         except Exception:
-            log.exception("unit of work given up, going back to the checkpoints", app=app.conf.id)
-            recover(app, ledger)
+            self._log("a batch cannot be admitted, going back to the checkpoints")
+            self._recover()
+            return
+        if self._in_flight is not None:
+            await self._in_flight
+        if decoded is not None:
+            self._in_flight = asyncio.create_task(self._commit(batches, decoded, rebalances))
 
+    async def _commit(
+        self, batches: Sequence[Batch], decoded: Decoded[Any], rebalances: int
+    ) -> None:
+        """One unit of work; whatever goes wrong leads back to the checkpoints."""
+        async with self._ledger.busy:
+            if rebalances != self._ledger.rebalances:
+                return  # admitted before a rebalance: the records come again
+            try:
+                await self._ledger.projector.commit(batches, decoded)
+            except Refusal as refusal:
+                self._ledger.forget()
+                self._refuse(refusal)
+            except Fenced:
+                log.info("fenced: another worker has the partitions", app=self._app.conf.id)
+                self._recover()
+            except Exception:
+                self._log("unit of work given up, going back to the checkpoints")
+                self._recover()
 
-def recover(app: faust.App, ledger: Ledger) -> None:
-    """Drop what is held and rejoin the group in place; other apps of the process go on."""
-    if ledger.holds_partitions:
-        ledger.forget()
-        app.consumer._thread.rejoin()  # type: ignore[attr-defined]
+    def _recover(self) -> None:
+        """Drop what is held and rejoin the group in place; other apps of the process go on."""
+        if self._ledger.holds_partitions:
+            self._ledger.forget()
+            self._app.consumer._thread.rejoin()
+
+    def _log(self, what: str) -> None:
+        log.exception(what, app=self._app.conf.id)

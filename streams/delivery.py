@@ -17,7 +17,7 @@ from itertools import islice
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, ProducerClosed
+from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 
@@ -155,17 +155,26 @@ class Link:
         """Disconnects; what the clients still hold is given up after a second."""
         self._retire(self.client)
         _, waiting = await asyncio.wait(self._retired, timeout=_CLOSE_TIMEOUT_S)
+        abandoned = [self._retired[task] for task in waiting]
         for task in waiting:
-            await _abandon(self._retired[task], task)
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        for client in abandoned:
+            await _abandon(client)
 
     def _retire(self, client: AIOKafkaProducer) -> None:
-        task = asyncio.create_task(client.stop())
+        task = asyncio.create_task(_leave(client))
         self._retired[task] = client
-        task.add_done_callback(lambda done: self._retired.pop(done))
+        task.add_done_callback(self._retired.pop)
 
 
-async def _abandon(client: AIOKafkaProducer, stopping: asyncio.Task[None]) -> None:
-    """Ends a client whose `stop` waits for a broker that is away; aiokafka has no way to ask."""
-    client._sender.sender_task.cancel()
-    await stopping
-    client._message_accumulator.fail_all(ProducerClosed())
+async def _leave(client: AIOKafkaProducer) -> None:
+    await client.flush()
+    await client.stop()
+
+
+async def _abandon(client: AIOKafkaProducer) -> None:
+    """Ends a client that holds batches for a broker that is away; its `stop` would wait for it."""
+    client._closed = True
+    await client._sender.close()
+    await client.client.close()

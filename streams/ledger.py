@@ -30,34 +30,36 @@ class Ledger:
         self.projector = projector
         #: Held while a unit of work is under way.
         self.busy = asyncio.Lock()
-        #: Counts own rebalances, so that a claim that took too long is noticed.
+        #: Counts the times that all was forgotten: what was admitted before is stale.
         self.rebalances = 0
         self._seek: int | None = None
+        self._next: dict[Partition, int] = {}
 
     def forget(self) -> None:
         """Accept nothing until the next claim."""
         self.rebalances += 1
         self._seek = None
+        self._next = {}
         self.projector.forget()
 
     def accept_after(self, seek: int) -> None:
         """Fetches that follow this seek count from now on."""
         self._seek = seek
+        self._next = {source: claim.next_offset for source, claim in self.projector.claims.items()}
 
     @property
     def holds_partitions(self) -> bool:
         return self._seek is not None and bool(self.projector.claims)
 
     def admit(self, fetches: Iterable[Fetch]) -> list[Batch]:
-        """The batches that are to be projected: stale and already projected records left out.
+        """The batches that are to be projected: stale and already admitted records left out.
 
-        Raises GapError when they are not contiguous with the claims or among themselves. This
-        check found records that the consumer had lost, more than once.
+        Raises GapError when they do not follow what was admitted before. This check found records
+        that the consumer had lost, more than once.
         """
-        expected = {source: claim.next_offset for source, claim in self.projector.claims.items()}
         batches = []
         for fetch in fetches:
-            want = expected.get(fetch.source)
+            want = self._next.get(fetch.source)
             if fetch.seek != self._seek or want is None:
                 continue
             records = fetch.records
@@ -71,6 +73,6 @@ class Ledger:
                     f"{fetch.source}: wanted offset {want}, got {first} to {last}"
                     f" in {len(records)} records"
                 )
-            expected[fetch.source] = last + 1
+            self._next[fetch.source] = last + 1
             batches.append(Batch(fetch.source, records))
         return batches

@@ -21,6 +21,14 @@ SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
+def _default_home() -> Path:
+    if os.geteuid() == 0:
+        from streams.embedded.home import SYSTEM_FOLDER
+
+        return SYSTEM_FOLDER
+    return Path.home() / ".tickertape"
+
+
 class Settings(BaseSettings):
     """Every field is the variable `TAPE_<FIELD>`, but for the legacy `POSTGRES_*` ones.
 
@@ -37,7 +45,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    home: Path = Field(default_factory=lambda: _default_home())
+    home: Path = Field(default_factory=_default_home)
 
     brokers: str | None = None
     security_protocol: SecurityProtocol = "PLAINTEXT"
@@ -156,16 +164,14 @@ def endpoints(settings: Settings) -> Endpoints:
     Raises:
         UserError: the embedded stack is needed and not running, or a TLS file is unusable.
     """
+    from streams.embedded import stack
+
     brokers, dsn = settings.brokers, settings.database_url()
     embedded_broker, embedded_database = brokers is None, dsn is None
-    if embedded_broker or embedded_database:
-        from streams.embedded import stack
-
-        info = stack.running(
-            settings.home, with_kafka=embedded_broker, with_postgres=embedded_database
-        )
-        brokers, dsn = brokers or info.brokers, dsn or info.dsn
-    assert brokers is not None and dsn is not None
+    if brokers is None:
+        brokers = stack.running(settings.home, with_postgres=False).brokers
+    if dsn is None:
+        dsn = stack.running(settings.home, with_kafka=False).dsn
     kafka = {} if embedded_broker else _aiokafka_options(settings)
     return Endpoints(brokers, kafka, dsn, embedded_broker, embedded_database)
 
@@ -236,11 +242,3 @@ def _explain(error: Any) -> str:
         return message
     name = variable(place) if place in Settings.model_fields else place
     return f"{name} is invalid: {message}"
-
-
-def _default_home() -> Path:
-    if os.geteuid() == 0:
-        from streams.embedded.home import SYSTEM_FOLDER
-
-        return SYSTEM_FOLDER
-    return Path.home() / ".tickertape"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs hide re-exports
+from confluent_kafka.admin import (
     TopicDescription,
 )
 

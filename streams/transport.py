@@ -72,7 +72,7 @@ def _leave_records_bare(consumer: aiokafka.AIOKafkaConsumer) -> None:
             result._partition_records._consumer_record = _bare
 
 
-def _bare(tp: Any, record: Any) -> Any:
+def _bare(_tp: Any, record: Any) -> Any:
     return record
 
 
@@ -85,6 +85,12 @@ class Consumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Nothing: the full queue itself holds the fetcher up.
+
+        Faust would stop fetching the partition, and with none left sleep for a second.
+        """
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """One message for each batch; its value is a Fetch, its offset the last record's."""
@@ -179,14 +185,24 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Drain first, fence second: a finished unit is not thrown away."""
-        try:
-            await asyncio.wait_for(self.ledger.busy.acquire(), _DRAIN_TIMEOUT)
-            self.ledger.busy.release()
-        except TimeoutError:
-            log.warning("a unit of work outlasts its partitions; it will be refused")
+        await self._drain()
         await self.force_commit()
         self.ledger.forget()
         await super().on_partitions_revoked(revoked)
+
+    async def on_stop(self) -> None:
+        """Let the unit that is under way finish; nothing new is admitted after it."""
+        await self._drain()
+        await super().on_stop()
+        self.ledger.forget()
+        await self.ledger.projector.close()
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(_DRAIN_TIMEOUT), self.ledger.busy:
+                pass
+        except TimeoutError:
+            log.warning("a unit of work outlasts its partitions; it will be refused")
 
     async def force_commit(
         self, topics: Any | None = None, start_new_transaction: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -43,6 +44,7 @@ class Worker:
     def run(self) -> int:
         """Work until SIGTERM, SIGINT or a refusal; returns the exit status."""
         uvloop.install()
+        _collect_garbage_seldom()
         with tempfile.TemporaryDirectory(prefix="tape-worker-") as state:
             apps = [
                 build_app(projection, self._endpoints, self._limits, Path(state), self._refuse)
@@ -62,6 +64,17 @@ class Worker:
         self.status = REFUSED
         print(f"tape: {refusal}", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _collect_garbage_seldom() -> None:
+    """Records in flight are hundreds of thousands of objects without a cycle among them.
+
+    At the default thresholds Python walks them again and again: a fetch of 5,000 records took
+    90 ms instead of 6 ms.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 20)
 
 
 def stop_hard_after(seconds: float, status: int) -> None:

@@ -1,10 +1,12 @@
 """The real Kafka and PostgreSQL, started once for a whole test run."""
 
+import fcntl
 import os
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -15,6 +17,8 @@ from streams.embedded import stack as embedded
 from streams.embedded.home import Home, exclusive, open_home, read_home
 from streams.embedded.stack import StackInfo
 
+_PREFIX = "tickertape-tests-"
+
 # Set by the run's first process and inherited by pytest-xdist's workers.
 _RUN_FOLDER = "TICKERTAPE_TEST_RUN"
 _run_folder_key = pytest.StashKey[Path]()
@@ -23,9 +27,23 @@ _run_folder_key = pytest.StashKey[Path]()
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
-    folder = Path(tempfile.mkdtemp(prefix="tickertape-tests-"))
+    _remove_abandoned_runs()
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     config.stash[_run_folder_key] = folder
+    lock = (folder / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    config.add_cleanup(lock.close)
     os.environ[_RUN_FOLDER] = str(folder)
+
+
+def _remove_abandoned_runs() -> None:
+    """Removes the stacks of runs that were killed: their end released the lock they held."""
+    for file in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/lock"):
+        # Another run may hold the lock, or be removing the same folder.
+        with suppress(BlockingIOError, FileNotFoundError), file.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_stack(file.parent / "home")
+            shutil.rmtree(file.parent, ignore_errors=True)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -11,7 +11,7 @@ from psycopg import errors
 
 from projections.base import Batch, Connection, Decoded, Projection, Refused
 from projections.prices import columns, derived
-from projections.prices.facts import Facts
+from projections.prices.facts import Facts, as_timestamps
 from projections.prices.history import History
 from projections.prices.months import Months
 
@@ -66,7 +66,7 @@ class Prices(Projection[Facts]):
 
     async def write(self, connection: Connection, facts: Facts) -> None:
         try:
-            await self._history.write(connection, facts.trades)
+            await self._history.write(connection, as_timestamps(facts.trades))
         except errors.CheckViolation:
             # A month was closed since it was made ready: ask again, and refuse its trades.
             self._months.forget()

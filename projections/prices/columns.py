@@ -103,20 +103,14 @@ _TRADES = Columns(
     rf'\{{"venue":"{VENUE}","symbol":"{SYMBOL}","trade_id":"{TRADE_ID}"'
     rf',"price":"{UNSIGNED_DECIMAL}","size":"{UNSIGNED_DECIMAL}","side":"(?:buy|sell)"'
     rf',"time":{_TIME},"sequence":{_SEQUENCE},"received":{_TIME}\}}',
-    {
-        name: TRADE_COLUMNS[name]
-        for name in ("venue symbol trade_id price size side time sequence received".split())
-    },
+    {name: TRADE_COLUMNS[name] for name in PriceTrade.model_fields},
     positive=["price"],
 )
 _QUOTES = Columns(
     rf'\{{"venue":"{VENUE}","symbol":"{SYMBOL}","bid":"{UNSIGNED_DECIMAL}"'
     rf',"bid_size":{_OPTIONAL_SIZE},"ask":"{UNSIGNED_DECIMAL}","ask_size":{_OPTIONAL_SIZE}'
     rf',"time":{_TIME},"sequence":{_SEQUENCE},"received":{_TIME}\}}',
-    {
-        name: QUOTE_COLUMNS[name]
-        for name in "venue symbol bid bid_size ask ask_size time sequence received".split()
-    },
+    {name: QUOTE_COLUMNS[name] for name in PriceQuote.model_fields},
     positive=["bid", "ask"],
 )
 
@@ -137,8 +131,10 @@ def read(batches: Sequence[Batch]) -> Decoded[Facts]:
             frames.append(frame)
             others += rest
     trade_rows, quote_rows, refused = _by_model(others)
-    trade_frames.append(pl.DataFrame(trade_rows, schema=TRADE_COLUMNS, orient="row"))
-    quote_frames.append(pl.DataFrame(quote_rows, schema=QUOTE_COLUMNS, orient="row"))
+    if trade_rows:
+        trade_frames.append(pl.DataFrame(trade_rows, schema=TRADE_COLUMNS, orient="row"))
+    if quote_rows:
+        quote_frames.append(pl.DataFrame(quote_rows, schema=QUOTE_COLUMNS, orient="row"))
     facts = Facts(
         trades=at_venue_precision(_joined(trade_frames, TRADE_COLUMNS)),
         quotes=_joined(quote_frames, QUOTE_COLUMNS),
@@ -178,9 +174,10 @@ def _by_model(located: Iterable[Located]) -> tuple[list[Row], list[Row], list[Re
             elif isinstance(event, PriceTrade | PriceIndex):
                 trades.append(_trade_row(event, source, record))
             elif isinstance(event, PriceUnparsed):
-                raise DecodeError(f"a frame that the connector could not read: {event.error}")
-        except DecodeError as error:
-            refused.append(Refused(source, record, str(error)))
+                error = f"a frame that the connector could not read: {event.error}"
+                refused.append(Refused(source, record, error))
+        except DecodeError as fault:
+            refused.append(Refused(source, record, str(fault)))
     return trades, quotes, refused
 
 
@@ -223,13 +220,13 @@ def _quote_row(event: PriceQuote, source: Partition, record: Record) -> Row:
 
 
 def _joined(frames: Sequence[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
-    whole = pl.concat(
-        [frame for frame in frames if frame.height] or [pl.DataFrame(schema=schema)],
-        how="diagonal",
-    )
-    missing = [
-        pl.lit(None, dtype).alias(name)
-        for name, dtype in schema.items()
-        if name not in whole.columns
+    if not frames:
+        return pl.DataFrame(schema=schema)
+    alike = [
+        frame.select(
+            name if name in frame.columns else pl.lit(None, dtype).alias(name)
+            for name, dtype in schema.items()
+        )
+        for frame in frames
     ]
-    return whole.with_columns(missing).select(list(schema))
+    return alike[0] if len(alike) == 1 else pl.concat(alike)

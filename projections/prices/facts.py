@@ -56,5 +56,13 @@ class Facts:
 
 def at_venue_precision(frame: pl.DataFrame) -> pl.DataFrame:
     """Cut `time` to what every channel of the venue gives, so that one fact has one key."""
-    step = pl.col("venue").replace_strict(PRECISION, default=1, return_dtype=pl.Int64)
-    return frame.with_columns(time=pl.col("time") - pl.col("time") % step)
+    time = pl.col("time")
+    for venue, step in PRECISION.items():
+        time = pl.when(pl.col("venue") == venue).then(time - time % step).otherwise(time)
+    return frame.with_columns(time=time)
+
+
+def as_timestamps(frame: pl.DataFrame) -> pl.DataFrame:
+    """Times as PostgreSQL's timestamptz takes them: instants in UTC."""
+    times = [name for name in ("time", "received", "appended") if name in frame.columns]
+    return frame.with_columns(pl.from_epoch(pl.col(times), time_unit="us"))

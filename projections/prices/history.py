@@ -9,8 +9,8 @@ from projections.base import Connection
 from projections.prices.facts import TRADE_COLUMNS
 
 _COLUMNS = ", ".join(f'"{name}"' for name in TRADE_COLUMNS)
-_COPY = f"copy price_history ({_COLUMNS}) from stdin (format csv)"
-_COPY_STAGED = f"copy staged_trades ({_COLUMNS}) from stdin (format csv)"
+_COPY = f"copy price_history ({_COLUMNS}) from stdin (format csv)".encode()
+_COPY_STAGED = f"copy staged_trades ({_COLUMNS}) from stdin (format csv)".encode()
 
 _STAGING = """
 create temporary table if not exists staged_trades (like price_history including defaults)
@@ -105,13 +105,17 @@ class History:
         self._stage_next = 0
 
     async def write(self, connection: Connection, trades: pl.DataFrame) -> None:
-        """Add trades; a repeat changes nothing, a contradiction is settled by content."""
+        """Add trades (TRADE_COLUMNS, times as the table has them), in the caller's transaction.
+
+        A repeat changes nothing, a contradiction is settled by content.
+        """
         if not trades.height:
             return
-        rows = as_csv(trades)
+        rows = trades.write_csv(include_header=False).encode()
         if self._stage_next:
             self._stage_next -= 1
-            return await self._write_staged(connection, rows, trades.height)
+            await self._write_staged(connection, rows, trades.height)
+            return
         try:
             async with connection.transaction():
                 await _copy(connection, _COPY, rows)
@@ -131,16 +135,6 @@ class History:
             await connection.execute(_WINNERS)
 
 
-def as_csv(frame: pl.DataFrame) -> bytes:
-    """Rows for COPY in CSV; times, in microseconds, become timestamps in UTC."""
-    times = [name for name in ("time", "received", "appended") if name in frame.columns]
-    return (
-        frame.with_columns(pl.from_epoch(pl.col(times), time_unit="us"))
-        .write_csv(include_header=False)
-        .encode()
-    )
-
-
-async def _copy(connection: Connection, statement: str, rows: bytes) -> None:
-    async with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+async def _copy(connection: Connection, statement: bytes, rows: bytes) -> None:
+    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
         await copy.write(rows)

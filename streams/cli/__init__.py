@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from streams.cli import db, doctor, events, produce, record, replay, stack, topics, worker
+from streams.cli import db, doctor, events, produce, record, replay, stack, topics, up, worker
 from streams.errors import Refusal, UserError
 
 __all__ = ["app", "main"]
@@ -20,6 +20,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(topics.app, name="topics")
 app.add_typer(events.app, name="events")
 app.command(name="doctor")(doctor.doctor)
+app.command(name="up")(up.up)
 app.command(name="worker")(worker.worker)
 app.command(name="produce")(produce.produce)
 app.command(name="record")(record.record)

@@ -27,8 +27,19 @@ def parse_duration(text: str) -> float:
 
 
 def log_to_stderr() -> None:
-    """Logs go to standard error: standard output is for results."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    """Logs go to standard error, a line each; standard output is for results."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                # The pretty one prints every local variable: records, and the DSN with its secret.
+                exception_formatter=structlog.dev.plain_traceback,
+            ),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 async def until_stopped(work: Coroutine[None, None, None], seconds: float | None) -> None:

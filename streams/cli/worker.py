@@ -27,6 +27,7 @@ def worker(
 
     from projections import PROJECTIONS
     from projections.deadletter import Limits
+    from streams.cli.running import log_to_stderr
     from streams.errors import UserError
     from streams.settings import endpoints, load_settings
     from streams.worker import Worker
@@ -37,6 +38,7 @@ def worker(
         raise UserError(
             f"there is no projection {', '.join(unknown)}; there are: {', '.join(PROJECTIONS)}"
         )
+    log_to_stderr()
     settings = load_settings()
     chosen = [PROJECTIONS[name]() for name in names]
     sys.exit(Worker(chosen, endpoints(settings), Limits()).run())

@@ -89,12 +89,10 @@ def _copy(wheel: Path, copy: Path) -> None:
     if libraries.exists():
         shutil.copytree(libraries, draft / libraries.name, symlinks=True)
     # The wheel may have been installed under a umask that closes it to others.
-    for parent, _, files in os.walk(draft):
-        os.chmod(parent, 0o755)
-        for name in files:
-            file = Path(parent, name)
-            if not file.is_symlink():
-                file.chmod(0o755 if file.stat().st_mode & 0o100 else 0o644)
+    for entry in (draft, *draft.rglob("*")):
+        if not entry.is_symlink():
+            # Folders and programs have their owner's x, and nothing here is secret.
+            entry.chmod(0o755 if entry.stat().st_mode & 0o100 else 0o644)
     draft.rename(copy)
 
 

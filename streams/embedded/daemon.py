@@ -80,10 +80,11 @@ def ours(pid: int, word: str) -> bool:
 
 def find(is_sought: Callable[[str], bool]) -> list[int]:
     """The living processes with an argument that `is_sought`, the oldest first."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "create_time"]):
-        if any(map(is_sought, process.info["cmdline"] or [])):
-            found.append((process.info["create_time"], process.pid))
+    found = [
+        (process.info["create_time"], process.pid)
+        for process in psutil.process_iter(["cmdline", "create_time"])
+        if any(map(is_sought, process.info["cmdline"] or []))
+    ]
     return [pid for _, pid in sorted(found)]
 
 

@@ -137,7 +137,7 @@ def open_home(path: Path) -> Home:
     home = read_home(path)
     if home is None:
         kafka_port, controller_port, postgres_port = _free_ports(3)
-        # Kafka's ids are 16 bytes in URL-safe base64; one that began with "-" would read as an option.
+        # Kafka's ids are 16 bytes in URL-safe base64; a leading "-" would read as an option.
         cluster_id = "T" + secrets.token_urlsafe(16)[1:]
         remembered = Remembered(kafka_port, controller_port, postgres_port, cluster_id)
         home = Home(_absolute(path), remembered)
@@ -168,7 +168,7 @@ def read_home(path: Path) -> Home | None:
     except ValueError as fault:
         raise UserError(
             f"the state folder's settings file {file} is garbled ({fault}); put back its three "
-            "ports and the cluster_id, or move the whole state folder away to begin with an empty one"
+            "ports and the cluster_id, or move the whole state folder away to begin anew"
         ) from None
     return Home(path, remembered)
 

@@ -141,7 +141,7 @@ def _launch(home: Home) -> int:
 
 
 def _format(home: Home, java: Path, path: str) -> None:
-    """Makes the log folder: under another name until it is whole, so that a kill leaves no half."""
+    """Makes the log folder, under another name until it is whole: a kill leaves no half."""
     draft = home.kafka_folder / "data.new"
     shutil.rmtree(draft, ignore_errors=True)
     properties = home.kafka_folder / "format.properties"

@@ -125,7 +125,7 @@ def _launch(home: Home) -> int:
 
 
 def _initialise(home: Home, server: Path, folder: Path) -> None:
-    """Makes the data folder: under another name until it is whole, so that a kill leaves no half."""
+    """Makes the data folder, under another name until it is whole: a kill leaves no half."""
     for older in folder.glob("data-*"):
         _log.warning("the database of a state folder that is gone is left in %s", older)
     draft, password = folder / "data.new", folder / "password.new"

@@ -5,9 +5,10 @@ import ssl
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from streams.errors import UserError
-from streams.settings import endpoints, librdkafka_config, load_settings
+from streams.settings import Settings, endpoints, librdkafka_config, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -157,6 +158,10 @@ def test_secrets_do_not_show_in_any_representation(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TAPE_SASL_PASSWORD", "hush")
     monkeypatch.setenv("POSTGRES_PASSWORD", "hush")
     settings = load_settings()
+    monkeypatch.setenv("TAPE_DSN", "hush, and no DSN")
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert "hush" not in str(refused.value)
     assert "hush" not in f"{settings!r}{settings}{endpoints(settings)!r}"
 
 

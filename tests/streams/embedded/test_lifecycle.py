@@ -38,7 +38,8 @@ def read_first(brokers: str, topic: str) -> bytes | None:
     message = consumer.poll(20)
     consumer.close()
     assert message is not None
-    return message.value()
+    value: bytes | None = message.value()
+    return value
 
 
 def keep_row(dsn: str, value: str) -> None:
@@ -151,6 +152,9 @@ def test_the_stack_outlives_the_process_that_started_it(module_home: Home) -> No
     starter = subprocess.run([sys.executable, "-c", code, module_home.path], check=False)
     assert starter.returncode == -signal.SIGKILL
     left = stack.running(module_home.path)
+    for pid in (left.kafka_pid, left.postgres_pid):
+        assert pid is not None
+        assert os.getsid(pid) == pid  # Ctrl-C in the starter's terminal does not reach it
     assert stack.start(module_home.path) == left
 
 

@@ -1,0 +1,45 @@
+"""One worker process of ours: `python -m benchmarks.ours_worker JOB history|all`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.contender import Job
+from projections.base import Batch, Connection, Decoded, Projection
+from projections.deadletter import Limits
+from projections.prices import Prices
+from projections.prices.facts import Facts
+from streams.settings import Endpoints
+from streams.worker import Worker
+
+SCHEMA = "prices_1"
+
+
+class History(Prices):
+    """`price_history` alone, with integer times, in a table that has its partition."""
+
+    async def prepare(
+        self, connection: Connection, batches: Sequence[Batch], decoded: Decoded[Facts]
+    ) -> Decoded[Facts]:
+        return decoded
+
+    async def write(self, connection: Connection, facts: Facts) -> None:
+        await self._history.write(connection, facts.trades)
+
+
+def projection(job: Job, tables: str) -> Projection[Any]:
+    """The projection that reads the job's topic."""
+    base = Prices if tables == "all" else History
+    return type(base.__name__, (base,), {"topics": (job.topic,)})()
+
+
+def main() -> None:
+    job = Job.load(sys.argv[1])
+    endpoints = Endpoints(job.brokers, {}, job.dsn, False, False)
+    sys.exit(Worker([projection(job, sys.argv[2])], endpoints, Limits()).run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""The child processes of `tape up`: started, restarted when they die, stopped, never orphaned."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from streams.connectors.runner import Backoff
+from streams.errors import Refusal, UserError
+
+__all__ = ["Child", "ChildState", "last_lines", "pause_after", "stop_all"]
+
+#: So many deaths, none after a life of LONG_LIFE seconds, are a crash loop.
+FAST_DEATHS = 5
+LONG_LIFE = 10.0
+#: Seconds between SIGTERM and SIGKILL.
+STOP_WITHIN = 10.0
+REFUSED = 75
+
+_LARGEST_LOG = 10_000_000
+_LINES_SHOWN = 8
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class ChildState(NamedTuple):
+    """A child for the view; `pid` is None while it does not run."""
+
+    name: str
+    pid: int | None
+    doing: str
+    restarts: int
+
+
+class Child:
+    """One `tape` command in a process (and process group) of its own, logging to a file."""
+
+    def __init__(self, name: str, words: Sequence[str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self.restarts = 0
+        self._words = words
+        self._backoff = Backoff(first=0.5, cap=5.0)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._start_again = 0.0
+        self._log_start = 0
+
+    @property
+    def state(self) -> ChildState:
+        """What it does now."""
+        if self._process is not None:
+            return ChildState(self.name, self._process.pid, "running", self.restarts)
+        wait = self._start_again - time.monotonic()
+        doing = f"died, starts again in {wait:.1f} s" if wait > 0 else "stopped"
+        return ChildState(self.name, None, doing, self.restarts)
+
+    def start(self) -> None:
+        """Start the process. Raises UserError when its log cannot be written."""
+        try:
+            if self.log.exists() and self.log.stat().st_size > _LARGEST_LOG:
+                self.log.replace(self.log.with_name(self.log.name + ".1"))
+            stream = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as fault:
+            raise UserError(f"cannot write the log {self.log}: {fault.strerror}") from None
+        try:
+            self._log_start = os.fstat(stream).st_size
+            self._process = subprocess.Popen(
+                # -P: a folder `streams` where the user stands is not this program's.
+                [sys.executable, "-P", "-m", "streams.up.child", *self._words],
+                stdin=subprocess.PIPE,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+                env=os.environ | {"NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+            )
+        finally:
+            os.close(stream)
+        self._started = time.monotonic()
+
+    def watch(self) -> None:
+        """Start it again if it died and its pause is over.
+
+        Raises:
+            Refusal: it ended with status 75; with what it said.
+            UserError: it dies again and again; with the last lines of its log.
+        """
+        now = time.monotonic()
+        if self._process is None:
+            if now >= self._start_again:
+                self.restarts += 1
+                self.start()
+            return
+        status = self._process.poll()
+        if status is None:
+            return
+        self._end()
+        said = last_lines(self.log, self._log_start, _LINES_SHOWN)
+        if status == REFUSED:
+            raise Refusal(_told(said) or f"{self.name} refused to go on. {said}")
+        pause = pause_after(now - self._started, self._backoff)
+        if pause is None:
+            raise UserError(
+                f"{self.name} died {FAST_DEATHS} times in quick succession (last with "
+                f"{_describe(status)}). The last lines of its log {self.log}:\n{said}"
+            )
+        self._start_again = now + pause
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM, and start it no more."""
+        self._start_again = 0.0
+        if self._process is not None:
+            self._process.terminate()
+
+    def end(self, deadline: float) -> None:
+        """Wait for its end until `deadline` (monotonic seconds), then kill it."""
+        if self._process is None:
+            return
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._end()
+
+    def _end(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process = None
+
+
+def stop_all(children: Sequence[Child], within: float = STOP_WITHIN) -> None:
+    """Stop them all at once; who is still there after `within` seconds is killed."""
+    for child in children:
+        child.ask_to_stop()
+    deadline = time.monotonic() + within
+    for child in children:
+        child.end(deadline)
+
+
+def pause_after(lived: float, backoff: Backoff) -> float | None:
+    """Seconds to wait before starting what died after `lived` seconds; None in a crash loop."""
+    if lived >= LONG_LIFE:
+        backoff.reset()
+    if backoff.failures + 1 >= FAST_DEATHS:
+        return None
+    return backoff.pause()
+
+
+def last_lines(log: Path, start: int, count: int) -> str:
+    """The last lines of a log behind the byte `start`, without the terminal's control codes."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(start, log.stat().st_size - 65_536))
+            text = stream.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = [line for line in _CONTROL.sub("", text).splitlines() if line.strip()]
+    return "\n".join(lines[-count:])
+
+
+def _told(said: str) -> str:
+    """The message with which a `tape` command ends, which may have several lines."""
+    _, mark, message = f"\n{said}".rpartition("\ntape: ")
+    return message.strip() if mark else ""
+
+
+def _describe(status: int) -> str:
+    return f"status {status}" if status >= 0 else signal.Signals(-status).name

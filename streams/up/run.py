@@ -1,0 +1,215 @@
+"""`tape up` from its first line to its last: stack, tables, topics, children, view, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from rich.console import Console
+from yoyo.exceptions import LockTimeout
+
+from projections import PROJECTIONS
+from projections.migrations import migrate
+from streams.errors import UserError
+from streams.settings import Endpoints, endpoints, load_settings
+from streams.topics import ensure_topics
+from streams.up.children import Child, stop_all
+from streams.up.claim import embedded_stack, only_one
+from streams.up.readings import Reader, Reading, database_address
+from streams.up.signals import StopSignals
+from streams.up.summary import Summary
+from streams.up.view import Frame, LiveView, NoView, PlainView, View, Where
+from streams.up.watch import Watch
+
+__all__ = ["Plan", "up"]
+
+_FRAME_EVERY = 0.5
+_FIRST_READING_WITHIN = 20.0
+#: Seconds that the workers get to project what the producer left.
+_CATCH_UP_WITHIN = 8.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run: `seconds` None means until a signal."""
+
+    venue: str
+    workers: int
+    seconds: float | None
+
+
+def up(plan: Plan, *, quiet: bool) -> Summary:
+    """Run it all until the time is over or a signal comes; `quiet` prints nothing meanwhile.
+
+    Raises:
+        Refusal: a worker refused to go on.
+        UserError: something cannot be started, or a child is in a crash loop.
+        KeyboardInterrupt: a signal during the set-up, or a second one; nothing runs any more.
+    """
+    settings = load_settings()
+    say = _silence if quiet else _say
+    with StopSignals() as signals, only_one(settings.home) as logs:
+        say(f"state and logs are in {settings.home}")
+        if settings.brokers is None or settings.database_url() is None:
+            say("starting the embedded stack (the first start fetches and prepares it) …")
+        with embedded_stack(settings):
+            places = endpoints(settings)
+            where = Where(plan.venue, places.brokers, database_address(places.dsn), str(logs))
+            say(f"Kafka on {where.brokers}, PostgreSQL on {where.database}")
+            _prepare(places)
+            with closing(Reader(places)) as reader:
+                run = Run(plan, children(plan, logs), reader, signals)
+                return run.supervise(_view(where, quiet=quiet))
+
+
+def children(plan: Plan, logs: Path) -> list[Child]:
+    """The processes of a plan, not started yet; the producer is the last."""
+    workers = [
+        Child(f"worker {number}", ["worker"], logs / f"worker-{number}.log")
+        for number in range(1, plan.workers + 1)
+    ]
+    producer = Child(
+        f"produce {plan.venue}", ["produce", plan.venue], logs / f"produce-{plan.venue}.log"
+    )
+    return [*workers, producer]
+
+
+class Run:
+    """The running children and what is known of them."""
+
+    def __init__(
+        self, plan: Plan, processes: list[Child], reader: Reader, signals: StopSignals
+    ) -> None:
+        self._plan = plan
+        self._children = processes
+        self._reader = reader
+        self._signals = signals
+        self._watch = Watch(reader)
+        self._first_end = self._first_reading().end
+        self._started = time.monotonic()
+        self._ended: float | None = None
+
+    def supervise(self, view: View) -> Summary:
+        """Start the children, watch them to the end, stop them. Raises what `up` raises."""
+        try:
+            self._signals.patient = True
+            with view:
+                for child in self._children:
+                    child.start()
+                self._work(view)
+                self._ended = time.monotonic()
+                self._stop(view)
+            return self._sum_up()
+        finally:
+            # After a clean stop there is none left.
+            stop_all(self._children, within=0.0)
+            self._watch.stop()
+
+    def _work(self, view: View) -> None:
+        limit = self._plan.seconds
+        while not self._signals.asked:
+            left = _FRAME_EVERY if limit is None else limit - self._elapsed()
+            if left <= 0:
+                return
+            for child in self._children:
+                child.watch()
+            self._show(view, "running")
+            self._signals.sleep(min(_FRAME_EVERY, left))
+
+    def _stop(self, view: View) -> None:
+        """First what writes to the log, then, when they have caught up, those who read it."""
+        *workers, producer = self._children
+        self._show(view, "stopping the producer")
+        stop_all([producer])
+        self._catch_up(workers, view)
+        self._show(view, "stopping the workers")
+        stop_all(workers)
+
+    def _catch_up(self, workers: list[Child], view: View) -> None:
+        stopped = time.monotonic()
+        while time.monotonic() < stopped + _CATCH_UP_WITHIN:
+            for worker in workers:
+                worker.watch()
+            self._show(view, "catching up")
+            reading = self._watch.latest.reading
+            if reading is not None and reading.taken > stopped and not reading.lag:
+                return
+            time.sleep(_FRAME_EVERY / 2)
+
+    def _sum_up(self) -> Summary:
+        if not self._watch.stop():
+            raise UserError(
+                "stopped; there is no summary, because the broker or the database does not answer"
+            )
+        try:
+            last = self._reader.read(exact=True)
+        except psycopg.Error as error:
+            raise _unreachable(error) from None
+        return Summary(
+            venue=self._plan.venue,
+            seconds=self._elapsed(),
+            events=last.end - self._first_end,
+            reading=last,
+            children=[child.state for child in self._children],
+        )
+
+    def _first_reading(self) -> Reading:
+        """Before the children start. A new topic's partition may have no leader for a moment."""
+        deadline = time.monotonic() + _FIRST_READING_WITHIN
+        while (latest := self._watch.latest).reading is None:
+            if time.monotonic() > deadline:
+                raise UserError(latest.trouble or "the broker and the database do not answer")
+            time.sleep(0.05)
+        return latest.reading
+
+    def _elapsed(self) -> float:
+        return (self._ended or time.monotonic()) - self._started
+
+    def _show(self, view: View, doing: str) -> None:
+        latest = self._watch.latest
+        end = latest.reading.end if latest.reading is not None else self._first_end
+        view.show(
+            Frame(
+                elapsed=time.monotonic() - self._started,
+                limit=self._plan.seconds,
+                doing=doing,
+                events=end - self._first_end,
+                latest=latest,
+                children=[child.state for child in self._children],
+            )
+        )
+
+
+def _prepare(places: Endpoints) -> None:
+    """Tables and topics, as far as they are missing."""
+    try:
+        asyncio.run(migrate(places.dsn, [projection() for projection in PROJECTIONS.values()]))
+    except LockTimeout as error:
+        raise UserError(f"the database cannot be migrated: {error}") from None
+    except psycopg.Error as error:
+        raise _unreachable(error) from None
+    ensure_topics(places)
+
+
+def _unreachable(error: psycopg.Error) -> UserError:
+    reason = " ".join(str(error).split())
+    return UserError(f"the database does not do as it should: {reason}; see `tape doctor`")
+
+
+def _view(where: Where, *, quiet: bool) -> View:
+    if quiet:
+        return NoView()
+    console = Console()
+    return LiveView(console, where) if console.is_terminal else PlainView()
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _silence(text: str) -> None:
+    """What is said where nothing may be printed but the summary."""

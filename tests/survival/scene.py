@@ -1,0 +1,317 @@
+"""A stage for one scenario: a topic, a database, workers in processes of their own, a load."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+from confluent_kafka import TopicPartition
+from fold import differences, fold, read_log
+from load import Load, Market
+from psycopg import sql
+from tally import Tally, digest
+
+from projections.migrations import migrate
+from projections.prices import Prices
+from streams.admin import Broker
+from streams.embedded import stack as embedded
+from streams.embedded.home import Home
+from streams.events.catalogue import TOPICS, TopicSpec
+from streams.settings import Endpoints
+
+_HERE = Path(__file__).parent
+PARTITIONS = 4
+BOTH = ("prices", "tally")
+#: Generous, because machines that run tests are busy.
+DEADLINE = 120.0
+
+
+def wait_for(what: str, happened: Callable[[], Any], seconds: float = DEADLINE) -> float:
+    """Waits until `happened()`; returns the seconds that it took."""
+    begin = time.monotonic()
+    while not happened():
+        if time.monotonic() - begin > seconds:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.05)
+    return time.monotonic() - begin
+
+
+class WorkerProcess:
+    """A worker started by a scene."""
+
+    def __init__(self, task: dict[str, Any], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, str(_HERE / "worker_process.py"), json.dumps(task)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    @property
+    def lives(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.lives and psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+
+    def terminate(self, seconds: float = 30.0) -> tuple[int, float]:
+        """SIGTERM; returns the exit status and the seconds that it took."""
+        begin = time.monotonic()
+        self.process.terminate()
+        status = self.process.wait(timeout=seconds)
+        return status, time.monotonic() - begin
+
+    def wait_for_end(self, seconds: float = DEADLINE) -> int:
+        return self.process.wait(timeout=seconds)
+
+
+class Scene:
+    """What a scenario plays on; every test has its own, all share one stack."""
+
+    def __init__(self, home: Home, folder: Path) -> None:
+        self.home = home
+        self.folder = folder
+        self.name = f"survival-{secrets.token_hex(4)}"
+        self.topic = self.name
+        self.dsn = home.dsn(self.name)
+        self.workers: list[WorkerProcess] = []
+        self._loads: list[Load] = []
+
+    @property
+    def endpoints(self) -> Endpoints:
+        return Endpoints(self.home.brokers, {}, self.dsn, True, True)
+
+    def set_up(self) -> None:
+        self.create_topic()
+        with psycopg.connect(self.home.dsn(), autocommit=True) as connection:
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(self.name)))
+        asyncio.run(migrate(self.dsn, [Prices(), Tally()]))
+
+    def tear_down(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+        for load in self._loads:
+            load.finish()
+        with psycopg.connect(self.home.dsn(), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("drop database {} with (force)").format(sql.Identifier(self.name))
+            )
+
+    def create_topic(self) -> None:
+        broker = Broker(self.endpoints)
+        spec = TOPICS[0]
+        broker.create([TopicSpec(self.topic, spec.key, spec.summary, spec.retention_ms)])
+        broker.wait_for([self.topic])
+
+    # Workers and load
+
+    def worker(
+        self,
+        *projections: str,
+        fail: tuple[str, str, int, str] | None = None,
+        dsn: str | None = None,
+    ) -> WorkerProcess:
+        """Starts a worker; `fail` is (projection, step, nth time, kill or freeze)."""
+        task = {
+            "brokers": self.home.brokers,
+            "dsn": dsn or self.dsn,
+            "topic": self.topic,
+            "group": self.name,
+            "projections": projections or BOTH,
+            "fail": dict(zip(("projection", "step", "nth", "action"), fail, strict=True))
+            if fail
+            else None,
+        }
+        worker = WorkerProcess(task, self.folder / f"worker-{len(self.workers)}.log")
+        self.workers.append(worker)
+        return worker
+
+    def load(self, per_second: int = 1000, seed: int = 1) -> Load:
+        """Starts a load."""
+        load = Load(self.endpoints, Market(self.topic, seed), per_second)
+        self._loads.append(load)
+        load.start()
+        return load
+
+    # What the log and the database hold
+
+    def ends(self) -> dict[int, int]:
+        """The end offset of each partition."""
+        broker = Broker(self.endpoints)
+        return {
+            partition: broker.bounds(TopicPartition(self.topic, partition))[1]
+            for partition in range(PARTITIONS)
+        }
+
+    def query(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.dsn, autocommit=True, connect_timeout=5) as connection:
+            return connection.execute(query.encode(), arguments).fetchall()
+
+    def checkpoints(self, projection: str) -> dict[int, int]:
+        """The next offset of each partition, as far as there is a checkpoint."""
+        return dict(
+            self.query(
+                "select partition, next_offset from checkpoints"
+                " where projection = %s and topic = %s",
+                projection,
+                self.topic,
+            )
+        )
+
+    def epochs(self, projection: str) -> dict[int, int]:
+        return dict(
+            self.query("select partition, epoch from checkpoints where projection = %s", projection)
+        )
+
+    def wait_for_progress(self, *projections: str, seconds: float = DEADLINE) -> float:
+        """Waits until every partition has moved from where it is now, under load."""
+        before = {name: self.checkpoints(name) for name in projections or BOTH}
+
+        def moved() -> bool:
+            for name, offsets in before.items():
+                now = self.checkpoints(name)
+                if not all(
+                    now.get(partition, 0) > offsets.get(partition, 0)
+                    for partition in range(PARTITIONS)
+                ):
+                    return False
+            return True
+
+        return wait_for("progress of every partition", moved, seconds)
+
+    def wait_until_drained(self, *projections: str, seconds: float = DEADLINE) -> float:
+        """Waits until the checkpoints are at the ends of the log, which must not grow."""
+        ends = {partition: end for partition, end in self.ends().items() if end}
+
+        def drained() -> bool:
+            for name in projections or BOTH:
+                at = self.checkpoints(name)
+                if any(at.get(partition) != end for partition, end in ends.items()):
+                    return False
+            return True
+
+        return wait_for("checkpoints at the ends of the log", drained, seconds)
+
+    def verify(self, *projections: str) -> None:
+        """Compares every table with the fold of the topic."""
+        records = asyncio.run(read_log(self.home.brokers, self.topic))
+        assert records, "the scenario wrote nothing"
+        if "prices" in (projections or BOTH):
+            found = differences(fold(records), self.dsn, self.topic)
+            assert not found, "\n".join([*found, self.logs()])
+        if "tally" in (projections or BOTH):
+            wanted = Counter((r.partition, r.offset, digest(r.value)) for r in records)
+            rows = Counter(self.query('select partition, "offset", digest from tally'))
+            assert rows == wanted, f"lacks {wanted - rows!r:.500}, too many {rows - wanted!r:.500}"
+
+    def finish(self, *loads: Load) -> None:
+        """Ends the loads, lets the workers catch up, and compares."""
+        for load in loads:
+            load.finish()
+        self.wait_until_drained()
+        self.verify()
+
+    def logs(self) -> str:
+        return "\n".join(f"--- {w._log.name}\n{w.output[-2000:]}" for w in self.workers)
+
+    # The stack's misfortunes
+
+    def kill_postgres(self) -> None:
+        """SIGKILL to the server and all of its children at once."""
+        pid = next(s.pid for s in embedded.status(self.home.path) if s.name == "postgres")
+        assert pid is not None
+        server = psutil.Process(pid)
+        family = [server, *server.children(recursive=True)]
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(family, timeout=10)
+
+    def kill_kafka(self) -> None:
+        pid = next(s.pid for s in embedded.status(self.home.path) if s.name == "kafka")
+        assert pid is not None
+        process = psutil.Process(pid)
+        process.kill()
+        psutil.wait_procs([process], timeout=10)
+
+    def restart(self) -> None:
+        """Starts what was killed."""
+        embedded.start(self.home.path)
+
+    @contextlib.contextmanager
+    def longest_wait_for_a_lock(self) -> Iterator[list[float]]:
+        """Watches the claims; the list's only item is the longest that one waited (seconds)."""
+        longest = [0.0]
+        with Watch(self.dsn, longest):
+            yield longest
+
+
+class Watch:
+    """Samples pg_stat_activity from a process of its own: `python scene.py` is not needed."""
+
+    def __init__(self, dsn: str, longest: list[float]) -> None:
+        import threading
+
+        self._dsn = dsn
+        self._longest = longest
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        query = (
+            b"select coalesce(max(extract(epoch from clock_timestamp() - query_start)), 0)::float"
+            b" from pg_stat_activity where datname = current_database()"
+            b" and application_name like 'tickertape % claim' and wait_event_type = 'Lock'"
+        )
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            while not self._done.wait(0.05):
+                row = connection.execute(query).fetchone()
+                self._longest[0] = max(self._longest[0], row[0] if row else 0.0)
+
+
+def frozen(worker: WorkerProcess) -> None:
+    wait_for("the worker froze", lambda: worker.is_frozen or not worker.lives)
+    assert worker.lives, worker.output
+
+
+def pids(workers: Sequence[WorkerProcess]) -> list[int]:
+    return [worker.process.pid for worker in workers if worker.lives]
+
+
+assert os.name == "posix"

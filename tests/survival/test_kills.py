@@ -1,0 +1,63 @@
+"""SIGKILL of the worker: at each step of the unit of work, and at any moment."""
+
+from __future__ import annotations
+
+import time
+from random import Random
+
+import pytest
+from scene import Scene, wait_for
+
+STEPS = [
+    ("in_claim", 1),
+    ("after_claim", 1),
+    ("before_unit", 3),
+    ("after_advance", 3),
+    ("in_copy", 3),
+    ("before_seconds", 3),
+    ("before_latest", 3),
+    ("after_write", 3),
+    ("after_dead_letters", 2),
+    ("before_commit", 3),
+    ("after_commit", 3),
+    ("before_copying_offsets", 1),
+]
+
+
+def test_killed_at_each_step_of_the_unit_of_work(scene: Scene) -> None:
+    """One worker after another dies at one step; nothing is lost and nothing is doubled."""
+    load = scene.load(per_second=1500)
+    for step, nth in STEPS:
+        worker = scene.worker(fail=("prices", step, nth, "kill"))
+        wait_for(f"death at {step}", lambda worker=worker: not worker.lives)
+        assert worker.process.returncode == -9, worker.output
+        assert step in worker.output
+    for step in ("in_claim", "after_advance", "after_write", "before_commit", "after_commit"):
+        worker = scene.worker("tally", fail=("tally", step, 1, "kill"))
+        wait_for(f"death at {step}", lambda worker=worker: not worker.lives)
+        assert step in worker.output
+    scene.worker()
+    scene.finish(load)
+
+
+def kill_at_random(scene: Scene, times: int, seed: int) -> None:
+    random = Random(seed)
+    load = scene.load(per_second=1500, seed=seed)
+    scene.worker()
+    scene.wait_for_progress()
+    for _ in range(times):
+        worker = scene.worker()
+        time.sleep(random.uniform(0.5, 8))
+        older = scene.workers[-2]
+        older.kill()
+        assert worker.lives, worker.output
+    scene.finish(load)
+
+
+def test_killed_at_random(scene: Scene) -> None:
+    kill_at_random(scene, times=4, seed=7)
+
+
+@pytest.mark.chaos
+def test_killed_thirty_times_at_random(scene: Scene) -> None:
+    kill_at_random(scene, times=30, seed=30)

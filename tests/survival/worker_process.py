@@ -1,0 +1,137 @@
+"""A worker as a process of its own, with a place to die or to freeze: `python worker_process.py`.
+
+Its task is one JSON object, the only argument: {"brokers", "dsn", "topic", "group",
+"projections", "fail"}. `fail`, where it is set, names a step of a projection's unit of work and
+what happens when it is reached for the nth time: {"projection", "step", "nth", "action"}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from tally import Tally
+
+import projections.unit
+import streams.app
+from projections import checkpoint, deadletter
+from projections.base import Connection, Projection
+from projections.deadletter import Limits
+from projections.prices import Prices, derived, history
+from projections.unit import Projector
+from streams.settings import Endpoints
+from streams.transport import Consumer
+from streams.worker import Worker
+
+ACTIONS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
+PROJECTIONS: dict[str, type[Projection[Any]]] = {"prices": Prices, "tally": Tally}
+
+
+class Failpoint:
+    """Kills or freezes this very process when a step is reached for the nth time."""
+
+    def __init__(self, projection: str, step: str, nth: int, action: str) -> None:
+        self._projection = projection
+        self._step = step
+        self._left = nth
+        self._signal = ACTIONS[action]
+
+    def reach(self, projection: str, step: str) -> None:
+        if (projection, step) != (self._projection, self._step) or self._left <= 0:
+            return
+        self._left -= 1
+        if not self._left:
+            print(f"{self._signal.name} at {step} of {projection}", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), self._signal)
+
+
+def install(point: Failpoint) -> None:
+    """Put the failpoint's steps around the parts of a unit of work, in this process only."""
+    around(checkpoint, "claim", after=lambda _, name, *__: point.reach(name, "in_claim"))
+    around(checkpoint, "advance", after=lambda _, name, *__: point.reach(name, "after_advance"))
+    around(deadletter, "insert", after=lambda _, name, *__: point.reach(name, "after_dead_letters"))
+    around(derived, "write_seconds", before=lambda *_: point.reach("prices", "before_seconds"))
+    around(derived, "write_latest", before=lambda *_: point.reach("prices", "before_latest"))
+    around(Projector, "claim", after=lambda self, *_: point.reach(name_of(self), "after_claim"))
+    around(Projector, "commit", before=lambda self, *_: point.reach(name_of(self), "before_unit"))
+    for projection in PROJECTIONS.values():
+        around(projection, "write", after=lambda self, *_: point.reach(self.name, "after_write"))
+    around(
+        Consumer,
+        "force_commit",
+        before=lambda self, *_: point.reach(name_of(self.ledger.projector), "before_copying_offsets"),
+    )
+    around(
+        psycopg.AsyncTransaction,
+        "__aexit__",
+        before=lambda transaction, *_: at_commit(point, transaction, "before_commit"),
+        after=lambda transaction, *_: at_commit(point, transaction, "after_commit"),
+    )
+    history._copy = half_copy(point)
+
+
+def around(
+    owner: Any,
+    name: str,
+    before: Callable[..., None] | None = None,
+    after: Callable[..., None] | None = None,
+) -> None:
+    """Replace the coroutine function `name` of a class or module."""
+    original = getattr(owner, name)
+
+    async def replaced(*args: Any, **kwargs: Any) -> Any:
+        if before is not None:
+            before(*args)
+        result = await original(*args, **kwargs)
+        if after is not None:
+            after(*args)
+        return result
+
+    setattr(owner, name, replaced)
+
+
+def name_of(projector: Projector) -> str:
+    return projector.projection.name
+
+
+def at_commit(point: Failpoint, transaction: Any, step: str) -> None:
+    """Only for the outer transaction of a unit's own connection."""
+    name = transaction._conn.info.parameter_status("application_name") or ""
+    words = name.split()
+    if transaction._outer_transaction and len(words) == 3 and words[2] == "unit":
+        point.reach(words[1], step)
+
+
+def half_copy(point: Failpoint) -> Callable[..., Any]:
+    """Writes in two halves, with the failpoint between them."""
+
+    async def copy_rows(connection: Connection, statement: bytes, rows: bytes) -> None:
+        async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            await copy.write(rows[: len(rows) // 2])
+            point.reach("prices", "in_copy")
+            await copy.write(rows[len(rows) // 2 :])
+
+    return copy_rows
+
+
+def main() -> int:
+    task = json.loads(sys.argv[1])
+    streams.app.group_name = lambda name: f"{task['group']}-{name}"
+    if task["fail"] is not None:
+        install(Failpoint(**task["fail"]))
+    chosen = [
+        type(name.title(), (PROJECTIONS[name],), {"topics": (task["topic"],)})()
+        for name in task["projections"]
+    ]
+    endpoints = Endpoints(task["brokers"], {}, task["dsn"], False, False)
+    return Worker(chosen, endpoints, Limits()).run()
+
+
+if __name__ == "__main__":
+    assert projections.unit.checkpoint is checkpoint
+    sys.exit(main())
