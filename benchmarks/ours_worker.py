@@ -8,9 +8,9 @@ from typing import Any
 
 from benchmarks.contender import Job
 from projections.base import Batch, Connection, Decoded, Projection
-from projections.deadletter import Limits
 from projections.prices import Prices
 from projections.prices.facts import Facts
+from streams.app import Rules
 from streams.settings import Endpoints
 from streams.worker import Worker
 
@@ -32,13 +32,14 @@ class History(Prices):
 def projection(job: Job, tables: str) -> Projection[Any]:
     """The projection that reads the job's topic."""
     base = Prices if tables == "all" else History
-    return type(base.__name__, (base,), {"topics": (job.topic,)})()
+    of_job: type[Prices] = type(base.__name__, (base,), {"topics": (job.topic,)})
+    return of_job()
 
 
 def main() -> None:
     job = Job.load(sys.argv[1])
     endpoints = Endpoints(job.brokers, {}, job.dsn, False, False)
-    sys.exit(Worker([projection(job, sys.argv[2])], endpoints, Limits()).run())
+    sys.exit(Worker([projection(job, sys.argv[2])], endpoints, Rules()).run())
 
 
 if __name__ == "__main__":

@@ -105,6 +105,12 @@ class Projection(ABC, Generic[F]):
         """
         return decoded
 
+    async def maintain(self, connection: Connection, history_days: int) -> None:
+        """What is due now and then outside of units, such as detaching old partitions.
+
+        `connection` as for `prepare`. Days are counted by append times, back from the newest.
+        """
+
     @abstractmethod
     async def write(self, connection: Connection, facts: F) -> None:
         """Write the facts and all that is derived from them, in the transaction of the caller."""

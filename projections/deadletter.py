@@ -105,17 +105,22 @@ class Watch:
     def check(self, refused: Sequence[Refused], untils: Mapping[Partition, int]) -> None:
         """Raise Refusal when committing these would pass a limit.
 
-        `untils` gives the offset that each partition of the unit would reach.
+        Looks back from each of them, so that how the log is cut into units makes no difference.
         """
-        for source in {item.source for item in refused}:
-            dead = sorted(
-                {*self._dead[source], *(i.record.offset for i in refused if i.source == source)}
-            )
-            recent = [offset for offset in dead if offset >= untils[source] - WINDOW]
-            if longest_run(dead) >= self._limits.in_a_row:
-                self._refuse(source, dead[-1], f"{self._limits.in_a_row} records in a row")
-            if len(recent) >= self._limits.of_last_thousand:
-                self._refuse(source, dead[-1], f"{len(recent)} of the last {WINDOW} records")
+        for source in untils:
+            new = {item.record.offset for item in refused if item.source == source}
+            dead = sorted({*self._dead.get(source, ()), *new})
+            run = first = 0
+            for at, offset in enumerate(dead):
+                run = run + 1 if at and offset == dead[at - 1] + 1 else 1
+                while dead[first] <= offset - WINDOW:
+                    first += 1
+                if offset not in new:
+                    continue
+                if run >= self._limits.in_a_row:
+                    self._refuse(source, offset, f"{run} records in a row")
+                if (count := at - first + 1) >= self._limits.of_last_thousand:
+                    self._refuse(source, offset, f"{count} of the last {WINDOW} records")
 
     def committed(self, refused: Sequence[Refused], untils: Mapping[Partition, int]) -> None:
         """Remember what a unit has committed, as far back as the limits look."""
@@ -132,14 +137,3 @@ class Watch:
             " table dead_letters; if they are right, raise TAPE_DEAD_LETTERS_IN_A_ROW or"
             " TAPE_DEAD_LETTERS_OF_LAST_THOUSAND for one run"
         )
-
-
-def longest_run(offsets: Sequence[int]) -> int:
-    """The length of the longest run of consecutive numbers in a sorted sequence."""
-    longest = run = 0
-    previous = None
-    for offset in offsets:
-        run = run + 1 if previous is not None and offset == previous + 1 else 1
-        longest = max(longest, run)
-        previous = offset
-    return longest

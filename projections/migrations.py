@@ -1,8 +1,9 @@
-"""Migrations of what is not disposable, by yoyo, under its lock; then the first generations."""
+"""Migrations of what is not disposable, by yoyo, under a lock; then the first generations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,10 @@ from projections.generation import create_first
 
 VIEWS = SQL / "views"
 
+#: The advisory lock of migrations, any number that nobody else uses.
+_LOCK = 0x7461_7065
+_LOCK_TIMEOUT_MS = "30000"
+
 
 @dataclass(frozen=True, slots=True)
 class MigrationStatus:
@@ -29,26 +34,28 @@ class MigrationStatus:
 async def migrate(dsn: str, projections: Iterable[Projection[Any]]) -> list[str]:
     """Bring the database up to date; returns what was done, a line each. Safe to run at once.
 
-    Raises psycopg.OperationalError when the server cannot be reached.
+    Raises psycopg.OperationalError when the server cannot be reached, or when another migration
+    outlasts the wait for it.
     """
     done = []
-    backend = _backend(dsn)
-    with backend.lock(timeout=30):
-        pending = backend.to_apply(_migrations())
-        backend.apply_migrations(pending)
+    async with await connect(dsn, "migrate", {"lock_timeout": _LOCK_TIMEOUT_MS}) as connection:
+        # The session holds it, unlike yoyo's own lock, which a killed process leaves behind.
+        await connection.execute("select pg_advisory_lock(%s)", [_LOCK])
+        with _backend(dsn) as backend:
+            pending = backend.to_apply(_migrations())
+            backend.apply_migrations(pending)
         done += [f"migration {migration.id}" for migration in pending]
-        async with await connect(dsn, "migrate", {}) as connection:
-            created = await create_first(connection, projections)
-            done += [f"tables of {name}, generation 1" for name in created]
-            for view in sorted(VIEWS.glob("*.sql")):
-                await connection.execute(view.read_bytes())
+        created = await create_first(connection, projections)
+        done += [f"tables of {name}, generation 1" for name in created]
+        for view in sorted(VIEWS.glob("*.sql")):
+            await connection.execute(view.read_bytes())
     return done
 
 
 def status(dsn: str) -> list[MigrationStatus]:
     """Every migration that this program knows, in order."""
-    backend = _backend(dsn)
-    applied = {migration.id for migration in backend.to_rollback(_migrations())}
+    with _backend(dsn) as backend:
+        applied = {migration.id for migration in backend.to_rollback(_migrations())}
     return [MigrationStatus(migration.id, migration.id in applied) for migration in _migrations()]
 
 
@@ -56,8 +63,9 @@ def _migrations() -> Any:
     return read_migrations(str(SQL / "migrations"))
 
 
-def _backend(dsn: str) -> DatabaseBackend:
-    """yoyo takes a URL only; whatever libpq takes is made one."""
+@contextmanager
+def _backend(dsn: str) -> Iterator[DatabaseBackend]:
+    """yoyo's connection, closed at the end. yoyo takes a URL only; whatever libpq takes is made one."""
     parts = {key: str(value) for key, value in conninfo_to_dict(dsn).items()}
     user, password = (
         quote(parts.pop("user", ""), safe=""),
@@ -67,4 +75,8 @@ def _backend(dsn: str) -> DatabaseBackend:
     database = quote(parts.pop("dbname", ""), safe="")
     options = "&".join(f"{key}={quote(value)}" for key, value in parts.items())
     url = f"postgresql+psycopg://{user}:{password}@{host}:{port}/{database}"
-    return get_backend(f"{url}?{options}" if options else url)
+    backend = get_backend(f"{url}?{options}" if options else url)
+    try:
+        yield backend
+    finally:
+        backend.connection.close()

@@ -140,6 +140,15 @@ class Projector:
         for half in halves(batches):
             await self.commit(half)
 
+    async def maintain(self, history_days: int) -> None:
+        """Let the projection maintain the tables of the claimed generation."""
+        if not self._generation:
+            return
+        settings = {"search_path": schema_name(self.projection.name, self._generation)}
+        name = f"{self.projection.name} maintenance"
+        async with await connect(self._dsn, name, settings) as connection:
+            await self.projection.maintain(connection, history_days)
+
     async def close(self) -> None:
         """Close the connections; the next unit opens new ones."""
         for connection in (self._unit, self._side):

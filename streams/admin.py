@@ -7,7 +7,7 @@ Every method blocks: from a coroutine, call it by `asyncio.to_thread`.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -61,16 +61,22 @@ class Broker:
         return found
 
     def wait_for(self, names: Collection[str]) -> list[TopicDescription]:
-        """The topics, once every broker knows them and their partitions have leaders."""
-        deadline = time.monotonic() + _TIMEOUT_S
-        while names:
-            found = list(self.describe(names).values())
-            if len(found) == len(names) and all(p.leader for t in found for p in t.partitions):
-                return found
-            if time.monotonic() > deadline:
-                raise UserError(f"new topics have no leader yet on the broker {self._addresses}")
-            time.sleep(0.05)
-        return []
+        """The topics, once every partition's leader answers: the controller made them before."""
+        found: list[TopicDescription] = []
+
+        def answered() -> bool:
+            found[:] = self.describe(names).values()
+            try:
+                for topic in found:
+                    for partition in topic.partitions:
+                        self.bounds(TopicPartition(topic.name, partition.id))
+            except UserError:
+                return False
+            return len(found) == len(names)
+
+        if names:
+            self._until(answered, f"making the topics {', '.join(names)}")
+        return found
 
     def settings(self, topic: str) -> dict[str, str]:
         """All settings of one topic, those of the broker's defaults too."""
@@ -111,7 +117,10 @@ class Broker:
         ]
         asked = [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)]
         (future,) = self._admin.incremental_alter_configs(asked).values()
-        self._done(future, f"changing the settings of topic {topic}")
+        doing = f"changing the settings of topic {topic}"
+        self._done(future, doing)
+        # The controller answers before the broker goes by the new settings.
+        self._until(lambda: settings.items() <= self.settings(topic).items(), doing)
 
     def _offset(self, partition: TopicPartition, which: Any) -> int:
         asked = {partition: which()}
@@ -126,6 +135,13 @@ class Broker:
             if error.args[0].code() == unless:
                 return None
             raise self._failure(doing, error) from error
+
+    def _until(self, happened: Callable[[], bool], doing: str) -> None:
+        deadline = time.monotonic() + _TIMEOUT_S
+        while not happened():
+            if time.monotonic() > deadline:
+                raise UserError(f"{doing} takes over {_TIMEOUT_S:.0f} s on {self._addresses}")
+            time.sleep(0.05)
 
     def _failure(self, doing: str, error: KafkaException) -> UserError:
         return UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,8 @@ from projections.base import Batch, Decoded, Projection
 from projections.deadletter import Limits
 from projections.errors import Fenced, Refusal
 from projections.unit import Projector
-from streams.ledger import Fetch, Ledger
+from streams.housekeeping import keep_house
+from streams.ledger import Fetch, GapError, Ledger
 from streams.security import faust_credentials
 from streams.settings import Endpoints
 from streams.transport import Transport
@@ -42,6 +44,14 @@ class FetchSchema(faust.Schema):
         return message.value
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an operator may set about a worker: see the settings of the same names."""
+
+    limits: Limits = field(default_factory=Limits)
+    history_days: int | None = None
+
+
 def group_name(projection: str) -> str:
     """The consumer group of a projection."""
     return f"tickertape-{projection}"
@@ -50,7 +60,7 @@ def group_name(projection: str) -> str:
 def build_app(
     projection: Projection[Any],
     endpoints: Endpoints,
-    limits: Limits,
+    rules: Rules,
     state: Path,
     refuse: Callable[[Refusal], None],
 ) -> faust.App:
@@ -79,13 +89,17 @@ def build_app(
         broker_request_timeout=40.0,
         broker_rebalance_timeout=15.0,
     )
-    ledger = Ledger(Projector(projection, endpoints.dsn, limits))
+    ledger = Ledger(Projector(projection, endpoints.dsn, rules.limits))
     app.transport = Transport(app, ledger, endpoints, refuse)
     topic = app.topic(*projection.topics, schema=FetchSchema())
 
     @app.agent(topic, name=projection.name, concurrency=1)
     async def project(stream: Any) -> None:
         await Agent(app, ledger, refuse).run(stream)
+
+    @app.task
+    async def housekeeping() -> None:
+        await keep_house(ledger.projector, endpoints, rules.history_days)
 
     return app
 
@@ -121,18 +135,26 @@ class Agent:
         rebalances = self._ledger.rebalances
         try:
             batches = self._ledger.admit(waiting)
-            decoded = self._ledger.projector.projection.decode(batches) if batches else None
-        except Exception:
-            self._log("a batch cannot be admitted, going back to the checkpoints")
+        except GapError:
+            self._log("records are missing, going back to the checkpoints")
             self._recover()
             return
+        decoded = self._decode(batches)
         if self._in_flight is not None:
             await self._in_flight
-        if decoded is not None:
+        if batches:
             self._in_flight = asyncio.create_task(self._commit(batches, decoded, rebalances))
 
+    def _decode(self, batches: Sequence[Batch]) -> Decoded[Any] | None:
+        """Ahead of the unit of work. Where that fails, the unit tries again, and isolates why."""
+        try:
+            return self._ledger.projector.projection.decode(batches)
+        except Exception:
+            self._log("a unit cannot be decoded as a whole")
+            return None
+
     async def _commit(
-        self, batches: Sequence[Batch], decoded: Decoded[Any], rebalances: int
+        self, batches: Sequence[Batch], decoded: Decoded[Any] | None, rebalances: int
     ) -> None:
         """One unit of work; whatever goes wrong leads back to the checkpoints."""
         async with self._ledger.busy:

@@ -17,7 +17,14 @@ from itertools import islice
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 
@@ -25,7 +32,8 @@ from streams.errors import UserError
 from streams.events.codec import EncodedEvent
 from streams.settings import Endpoints
 
-__all__ = ["BATCH_BYTES", "DeliveryError", "Lane", "Link", "cost", "partition_of"]
+__all__ = ["BATCH_BYTES", "RECORD_ERRORS", "TOPIC_ERRORS", "DeliveryError", "Lane", "Link"]
+__all__ += ["Statistics", "cost", "partition_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +46,15 @@ _RETRY_BACKOFF_S = 0.2
 #: How long a client may take to send what it holds once the producer has given up waiting.
 _CLOSE_TIMEOUT_S = 1.0
 
+#: Nothing can be written to the topic: all that waits for this partition fails.
+TOPIC_ERRORS = (
+    ClusterAuthorizationFailedError,
+    InvalidTopicError,
+    TopicAuthorizationFailedError,
+)
+#: Some record of the batch cannot be written.
+RECORD_ERRORS = (MessageSizeTooLargeError, RecordListTooLargeError)
+
 _partitioner = DefaultPartitioner()
 
 
@@ -48,6 +65,20 @@ class DeliveryError(UserError):
         self.topic, self.key, self.reason = topic, key, reason
         shown = key.decode(errors="replace")
         super().__init__(f"event with key {shown!r} was not delivered to topic {topic}: {reason}")
+
+
+@dataclass
+class Statistics:
+    """Counts of records since the start; `bytes` counts the values acknowledged."""
+
+    sent: int = 0
+    acknowledged: int = 0
+    failed: int = 0
+    bytes: int = 0
+
+    @property
+    def unacknowledged(self) -> int:
+        return self.sent - self.acknowledged - self.failed
 
 
 def cost(record: EncodedEvent) -> int:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import structlog
-from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
-    InvalidTopicError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    TopicAuthorizationFailedError,
-    UnknownTopicOrPartitionError,
-)
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
-from streams.delivery import BATCH_BYTES, DeliveryError, Lane, Link, cost, partition_of
+from streams.delivery import (
+    BATCH_BYTES,
+    RECORD_ERRORS,
+    TOPIC_ERRORS,
+    DeliveryError,
+    Lane,
+    Link,
+    Statistics,
+    cost,
+    partition_of,
+)
 from streams.errors import UserError
 from streams.events.base import Event
 from streams.events.catalogue import MAX_MESSAGE_BYTES, TOPICS
@@ -38,29 +39,6 @@ LINGER_S = 0.005
 #: How long `stop` waits for acknowledgements, in seconds: within a worker's ten for SIGTERM.
 STOP_TIMEOUT_S = 8.0
 _START_TIMEOUT_S = 15.0
-
-#: Nothing can be written to the topic: all that waits for this partition fails.
-_TOPIC_ERRORS = (
-    ClusterAuthorizationFailedError,
-    InvalidTopicError,
-    TopicAuthorizationFailedError,
-)
-#: Some record of the batch cannot be written.
-_RECORD_ERRORS = (MessageSizeTooLargeError, RecordListTooLargeError)
-
-
-@dataclass
-class Statistics:
-    """Counts of records since the start; `bytes` counts the values acknowledged."""
-
-    sent: int = 0
-    acknowledged: int = 0
-    failed: int = 0
-    bytes: int = 0
-
-    @property
-    def unacknowledged(self) -> int:
-        return self.sent - self.acknowledged - self.failed
 
 
 class Producer:
@@ -231,9 +209,9 @@ class Producer:
         count = lane.fill(batch)
         try:
             await (await client.send_batch(batch, lane.topic, partition=lane.partition))
-        except _TOPIC_ERRORS as error:
+        except TOPIC_ERRORS as error:
             await self._fail(lane, len(lane.queue), error)
-        except _RECORD_ERRORS as error:
+        except RECORD_ERRORS as error:
             if count == 1:
                 await self._fail(lane, 1, error)
             else:  # halved until the offender stands alone

@@ -58,6 +58,12 @@ class Settings(BaseSettings):
 
     dsn: SecretStr | None = None
 
+    #: So many dead letters in one partition stop its projection: in a row, or of a thousand.
+    dead_letters_in_a_row: int = Field(default=100, gt=0)
+    dead_letters_of_last_thousand: int = Field(default=500, gt=0)
+    #: Days of history that stay in the tables, by append time; None keeps all.
+    history_days: int | None = Field(default=None, gt=0)
+
     postgres_host: str | None = Field(default=None, validation_alias="POSTGRES_HOST")
     postgres_port: int = Field(default=5432, validation_alias="POSTGRES_PORT", gt=0, lt=65_536)
     postgres_db: str = Field(default="postgres", validation_alias="POSTGRES_DB")

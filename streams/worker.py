@@ -17,29 +17,40 @@ import structlog
 import uvloop
 
 from projections.base import Projection
-from projections.deadletter import Limits
 from projections.errors import Refusal
-from streams.app import build_app
+from streams.app import Rules, build_app
 from streams.settings import Endpoints
 
 log = structlog.get_logger(__name__)
 
 #: The exit status after a refusal (EX_TEMPFAIL): a supervisor must not take it for a clean stop.
 REFUSED = 75
-#: A stop that takes longer than this many seconds is cut off.
-STOP_DEADLINE = 10.0
+#: A stop that takes longer than this many seconds is cut off, with this exit status.
+STOP_DEADLINE = 9.5
+CUT_OFF = 70
+
+
+class _Worker(faust.Worker):
+    """Faust's worker, which leaves in time whatever hangs."""
+
+    def _on_sigterm(self) -> None:
+        # Nothing is lost by this: what was not committed is projected again.
+        timer = threading.Timer(STOP_DEADLINE, os._exit, [CUT_OFF])
+        timer.daemon = True
+        timer.start()
+        super()._on_sigterm()
 
 
 class Worker:
     """Runs apps by faust.Worker; `status` is the exit status afterwards."""
 
     def __init__(
-        self, projections: Sequence[Projection[Any]], endpoints: Endpoints, limits: Limits
+        self, projections: Sequence[Projection[Any]], endpoints: Endpoints, rules: Rules
     ) -> None:
         self.status = 0
         self._projections = projections
         self._endpoints = endpoints
-        self._limits = limits
+        self._rules = rules
 
     def run(self) -> int:
         """Work until SIGTERM, SIGINT or a refusal; returns the exit status."""
@@ -47,10 +58,10 @@ class Worker:
         _collect_garbage_seldom()
         with tempfile.TemporaryDirectory(prefix="tape-worker-") as state:
             apps = [
-                build_app(projection, self._endpoints, self._limits, Path(state), self._refuse)
+                build_app(projection, self._endpoints, self._rules, Path(state), self._refuse)
                 for projection in self._projections
             ]
-            worker = faust.Worker(*apps, loglevel="WARN", redirect_stdouts=False, quiet=True)
+            worker = _Worker(*apps, loglevel="WARN", redirect_stdouts=False, quiet=True)
             try:
                 worker.execute_from_commandline()
             except SystemExit as stop:
@@ -63,7 +74,7 @@ class Worker:
             return
         self.status = REFUSED
         print(f"tape: {refusal}", file=sys.stderr, flush=True)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _collect_garbage_seldom() -> None:
@@ -75,10 +86,3 @@ def _collect_garbage_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 20, 20)
-
-
-def stop_hard_after(seconds: float, status: int) -> None:
-    """End the process with `status` if it is still there after so many seconds."""
-    timer = threading.Timer(seconds, os._exit, [status])
-    timer.daemon = True
-    timer.start()

@@ -13,7 +13,7 @@ from projections.base import Batch, Connection, Decoded, Projection, Refused
 from projections.prices import columns, derived
 from projections.prices.facts import Facts, as_timestamps
 from projections.prices.history import History
-from projections.prices.months import Months
+from projections.prices.months import Months, close_old
 
 __all__ = ["Prices"]
 
@@ -63,6 +63,9 @@ class Prices(Projection[Facts]):
         ]
         facts = dataclasses.replace(decoded.facts, trades=trades.filter(~is_late))
         return Decoded(facts, [*decoded.refused, *refused])
+
+    async def maintain(self, connection: Connection, history_days: int) -> None:
+        await close_old(connection, history_days)
 
     async def write(self, connection: Connection, facts: Facts) -> None:
         try:

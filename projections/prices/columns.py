@@ -65,9 +65,7 @@ class Columns:
         """A frame of those that are canonical, with partition, offset and append time; the rest."""
         frame = pl.DataFrame(
             {
-                "value": pl.Series([record.value for _, record in located], dtype=pl.Binary).cast(
-                    pl.String, strict=False
-                ),
+                "value": _texts([record.value for _, record in located]),
                 "appended": pl.Series([record.timestamp for _, record in located], dtype=pl.Int64)
                 * 1000,
                 "partition": pl.Series([source.partition for source, _ in located], dtype=pl.Int32),
@@ -97,6 +95,21 @@ class Columns:
             item for item, fits in zip(located, taken, strict=True) if not (fits and next(verdicts))
         ]
         return columns.filter(sound), rest
+
+
+def _texts(values: list[bytes | None]) -> pl.Series:
+    """Values as text; null where there is none, or none in UTF-8."""
+    try:
+        return pl.Series(values, dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return pl.Series([_text(value) for value in values], dtype=pl.String)
+
+
+def _text(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 _TRADES = Columns(
@@ -187,19 +200,14 @@ def _check_time(time: int, appended_ms: int) -> None:
 
 
 def _trade_row(event: PriceTrade | PriceIndex, source: Partition, record: Record) -> Row:
-    where = (event.received, record.timestamp * 1000, source.partition, record.offset)
+    value: Row
     if isinstance(event, PriceIndex):
         average = None if event.average is None else plain(event.average)
         value = (str(event.time), plain(event.price), None, None, None, average)
     else:
-        value = (
-            event.trade_id,
-            plain(event.price),
-            plain(event.size),
-            event.side,
-            event.sequence,
-            None,
-        )
+        size = plain(event.size)
+        value = (event.trade_id, plain(event.price), size, event.side, event.sequence, None)
+    where = (event.received, record.timestamp * 1000, source.partition, record.offset)
     return (event.venue, event.symbol, event.time, *value, *where)
 
 

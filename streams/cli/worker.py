@@ -27,6 +27,7 @@ def worker(
 
     from projections import PROJECTIONS
     from projections.deadletter import Limits
+    from streams.app import Rules
     from streams.cli.running import log_to_stderr
     from streams.errors import UserError
     from streams.settings import endpoints, load_settings
@@ -41,4 +42,6 @@ def worker(
     log_to_stderr()
     settings = load_settings()
     chosen = [PROJECTIONS[name]() for name in names]
-    sys.exit(Worker(chosen, endpoints(settings), Limits()).run())
+    limits = Limits(settings.dead_letters_in_a_row, settings.dead_letters_of_last_thousand)
+    rules = Rules(limits, settings.history_days)
+    sys.exit(Worker(chosen, endpoints(settings), rules).run())

@@ -33,7 +33,8 @@ def _plain_decimal(value: object) -> Decimal:
     if isinstance(value, Decimal):
         value = format(value, "f")
     if not isinstance(value, str):
-        raise ValueError("a decimal is a JSON string in plain notation, not a JSON number")
+        # pydantic makes a refusal of a ValueError only.
+        raise ValueError("a decimal is a JSON string, not a JSON number")  # noqa: TRY004
     if _UNSIGNED.fullmatch(value) is None:
         raise ValueError("not an unsigned plain decimal of at most 20 + 10 digits")
     return Decimal(value)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from streams.connectors.runner import Backoff
 from streams.errors import Refusal, UserError
 
-__all__ = ["Child", "ChildState", "last_lines", "pause_after", "stop_all"]
+__all__ = ["Child", "ChildState", "last_lines", "pause_after", "stop_all", "tape_command"]
 
 #: So many deaths, none after a life of LONG_LIFE seconds, are a crash loop.
 FAST_DEATHS = 5
@@ -40,13 +40,13 @@ class ChildState(NamedTuple):
 
 
 class Child:
-    """One `tape` command in a process (and process group) of its own, logging to a file."""
+    """A command in a process (and process group) of its own, logging to a file."""
 
-    def __init__(self, name: str, words: Sequence[str], log: Path) -> None:
+    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
         self.name = name
         self.log = log
         self.restarts = 0
-        self._words = words
+        self._command = command
         self._backoff = Backoff(first=0.5, cap=5.0)
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
@@ -73,8 +73,7 @@ class Child:
         try:
             self._log_start = os.fstat(stream).st_size
             self._process = subprocess.Popen(
-                # -P: a folder `streams` where the user stands is not this program's.
-                [sys.executable, "-P", "-m", "streams.up.child", *self._words],
+                self._command,
                 stdin=subprocess.PIPE,
                 stdout=stream,
                 stderr=stream,
@@ -134,6 +133,12 @@ class Child:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
         self._process = None
+
+
+def tape_command(*words: str) -> list[str]:
+    """A `tape` command that ends with the process which starts it."""
+    # -P: a folder `streams` where the user stands is not this program's.
+    return [sys.executable, "-P", "-m", "streams.up.child", *words]
 
 
 def stop_all(children: Sequence[Child], within: float = STOP_WITHIN) -> None:

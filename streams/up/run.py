@@ -17,7 +17,7 @@ from projections.migrations import migrate
 from streams.errors import UserError
 from streams.settings import Endpoints, endpoints, load_settings
 from streams.topics import ensure_topics
-from streams.up.children import Child, stop_all
+from streams.up.children import Child, stop_all, tape_command
 from streams.up.claim import embedded_stack, only_one
 from streams.up.readings import Reader, Reading, database_address
 from streams.up.signals import StopSignals
@@ -69,12 +69,11 @@ def up(plan: Plan, *, quiet: bool) -> Summary:
 def children(plan: Plan, logs: Path) -> list[Child]:
     """The processes of a plan, not started yet; the producer is the last."""
     workers = [
-        Child(f"worker {number}", ["worker"], logs / f"worker-{number}.log")
+        Child(f"worker {number}", tape_command("worker"), logs / f"worker-{number}.log")
         for number in range(1, plan.workers + 1)
     ]
-    producer = Child(
-        f"produce {plan.venue}", ["produce", plan.venue], logs / f"produce-{plan.venue}.log"
-    )
+    command = tape_command("produce", plan.venue)
+    producer = Child(f"produce {plan.venue}", command, logs / f"produce-{plan.venue}.log")
     return [*workers, producer]
 
 

@@ -9,6 +9,9 @@ from typing import Self
 
 __all__ = ["StopSignals"]
 
+#: A signal so soon after the first is its echo: a terminal signals `tape up` and the program that
+#: started it, which may pass the signal on. Seconds.
+_ECHO = 0.5
 #: How long a sleep may overlook a signal, seconds.
 _SLICE = 0.05
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -26,6 +29,7 @@ class StopSignals:
         self.asked = False
         self.patient = False
         self._interrupted = False
+        self._asked_at = 0.0
         self._before = {number: signal.getsignal(number) for number in _NUMBERS}
 
     def __enter__(self) -> Self:
@@ -49,9 +53,9 @@ class StopSignals:
             time.sleep(min(_SLICE, left))
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        if self._interrupted:
+        if self._interrupted or (self.asked and time.monotonic() - self._asked_at < _ECHO):
             return
         if self.asked or not self.patient:
             self._interrupted = True
             raise KeyboardInterrupt
-        self.asked = True
+        self.asked, self._asked_at = True, time.monotonic()

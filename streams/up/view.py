@@ -21,8 +21,8 @@ from streams.up.watch import Latest
 __all__ = ["Frame", "LiveView", "NoView", "PlainView", "View", "Where", "line", "render"]
 
 _LINE_EVERY = 1.0
-#: Lines of the live view that the symbols cannot have.
-_OTHER_LINES = 15
+#: Lines of the live view, beside the children's, that the symbols cannot have.
+_OTHER_LINES = 12
 #: A price is shown as old after so many seconds, a lag as large from so many records.
 _STALE = 10.0
 _LARGE_LAG = 10_000
@@ -129,7 +129,8 @@ def line(frame: Frame) -> str:
 def render(where: Where, frame: Frame, height: int) -> RenderableType:
     """A frame for a terminal of `height` lines and at least 80 columns."""
     body = Table.grid(padding=(0, 5, 0, 0))
-    body.add_row(_tables(frame.latest), _prices(frame.latest, max(1, height - _OTHER_LINES)))
+    room = max(1, height - _OTHER_LINES - len(frame.children))
+    body.add_row(_tables(frame.latest), _prices(frame.latest, room))
     parts: list[RenderableType] = [
         _header(where, frame),
         Rule(style="dim"),

@@ -21,7 +21,7 @@ from streams import admin, delivery, producer, topics
 from streams.embedded import stack as embedded
 from streams.embedded.stack import StackInfo
 from streams.errors import UserError
-from streams.events import EncodedEvent, PriceTrade, encode
+from streams.events import EncodedEvent, PriceTrade, catalogue, encode
 from streams.events.catalogue import MAX_MESSAGE_BYTES, TOPICS
 from streams.producer import DeliveryError, Producer
 from streams.settings import Endpoints
@@ -41,6 +41,15 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def endpoints(stack: StackInfo, topic: str) -> Endpoints:
     """The shared broker, with the topic made."""
+    found = Endpoints(stack.brokers, {}, stack.dsn, True, True)
+    ensure_topics(found)
+    return found
+
+
+@pytest.fixture
+def small(stack: StackInfo, topic: str, monkeypatch: pytest.MonkeyPatch) -> Endpoints:
+    """The shared broker, with the topic made so that it takes no batch over 20,000 bytes."""
+    monkeypatch.setattr(catalogue, "MAX_MESSAGE_BYTES", 20_000)
     found = Endpoints(stack.brokers, {}, stack.dsn, True, True)
     ensure_topics(found)
     return found
@@ -220,11 +229,10 @@ async def test_a_batch_that_aiokafka_gives_up_is_sent_again(
 
 
 async def test_a_record_that_the_broker_refuses_is_told_and_the_others_land(
-    endpoints: Endpoints, topic: str
+    small: Endpoints, topic: str
 ) -> None:
-    admin.Broker(endpoints).alter(topic, {"max.message.bytes": "20000"})
     large = EncodedEvent(topic, b"coinbase:K1-USD", os.urandom(30_000), [("ce_id", b"large")])
-    async with Producer(endpoints) as sending:
+    async with Producer(small) as sending:
         await sending.send_all(trade(number) for number in range(20))
         await sending.send_record(large)
         for number in range(20, 40):
@@ -234,12 +242,11 @@ async def test_a_record_that_the_broker_refuses_is_told_and_the_others_land(
         assert (raised.value.topic, raised.value.key) == (topic, large.key)
         assert (sending.statistics.acknowledged, sending.statistics.failed) == (40, 1)
         await sending.flush()  # told once
-    assert ids_by_key(await log_of(endpoints, topic)) == sent_by_key(40)
+    assert ids_by_key(await log_of(small, topic)) == sent_by_key(40)
 
 
-async def test_a_failure_is_told_to_the_next_sender(endpoints: Endpoints, topic: str) -> None:
-    admin.Broker(endpoints).alter(topic, {"max.message.bytes": "20000"})
-    async with Producer(endpoints) as sending:
+async def test_a_failure_is_told_to_the_next_sender(small: Endpoints, topic: str) -> None:
+    async with Producer(small) as sending:
         await sending.send_record(EncodedEvent(topic, b"k", os.urandom(30_000), []))
         while not sending.statistics.failed:
             await asyncio.sleep(0.01)
@@ -247,7 +254,7 @@ async def test_a_failure_is_told_to_the_next_sender(endpoints: Endpoints, topic:
             await sending.send(trade(1))
         assert sending.statistics.sent == 1, "the event that was told of it was not taken"
         await sending.send(trade(1))
-    assert len(await log_of(endpoints, topic)) == 1
+    assert len(await log_of(small, topic)) == 1
 
 
 async def test_a_record_larger_than_any_topic_takes_is_refused_at_once(

@@ -117,6 +117,7 @@ class Scene:
         asyncio.run(migrate(self.dsn, [Prices(), Tally()]))
 
     def tear_down(self) -> None:
+        print(self.logs())  # shown where the test failed
         for worker in self.workers:
             worker.kill()
         for load in self._loads:
@@ -139,13 +140,17 @@ class Scene:
         *projections: str,
         fail: tuple[str, str, int, str] | None = None,
         dsn: str | None = None,
+        group: str | None = None,
     ) -> WorkerProcess:
-        """Starts a worker; `fail` is (projection, step, nth time, kill or freeze)."""
+        """Starts a worker; `fail` is (projection, step, nth time, kill or freeze).
+
+        In a `group` of its own it need not wait for the session of one that was killed to end.
+        """
         task = {
             "brokers": self.home.brokers,
             "dsn": dsn or self.dsn,
             "topic": self.topic,
-            "group": self.name,
+            "group": group or self.name,
             "projections": projections or BOTH,
             "fail": dict(zip(("projection", "step", "nth", "action"), fail, strict=True))
             if fail

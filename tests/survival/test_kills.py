@@ -28,12 +28,14 @@ def test_killed_at_each_step_of_the_unit_of_work(scene: Scene) -> None:
     """One worker after another dies at one step; nothing is lost and nothing is doubled."""
     load = scene.load(per_second=1500)
     for step, nth in STEPS:
-        worker = scene.worker(fail=("prices", step, nth, "kill"))
+        worker = scene.worker(fail=("prices", step, nth, "kill"), group=f"{scene.name}-{step}")
         wait_for(f"death at {step}", lambda worker=worker: not worker.lives)
         assert worker.process.returncode == -9, worker.output
         assert step in worker.output
     for step in ("in_claim", "after_advance", "after_write", "before_commit", "after_commit"):
-        worker = scene.worker("tally", fail=("tally", step, 1, "kill"))
+        worker = scene.worker(
+            "tally", fail=("tally", step, 1, "kill"), group=f"{scene.name}-{step}"
+        )
         wait_for(f"death at {step}", lambda worker=worker: not worker.lives)
         assert step in worker.output
     scene.worker()

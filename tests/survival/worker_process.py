@@ -21,9 +21,9 @@ import projections.unit
 import streams.app
 from projections import checkpoint, deadletter
 from projections.base import Connection, Projection
-from projections.deadletter import Limits
 from projections.prices import Prices, derived, history
 from projections.unit import Projector
+from streams.app import Rules
 from streams.settings import Endpoints
 from streams.transport import Consumer
 from streams.worker import Worker
@@ -64,7 +64,9 @@ def install(point: Failpoint) -> None:
     around(
         Consumer,
         "force_commit",
-        before=lambda self, *_: point.reach(name_of(self.ledger.projector), "before_copying_offsets"),
+        before=lambda self, *_: point.reach(
+            name_of(self.ledger.projector), "before_copying_offsets"
+        ),
     )
     around(
         psycopg.AsyncTransaction,
@@ -129,7 +131,7 @@ def main() -> int:
         for name in task["projections"]
     ]
     endpoints = Endpoints(task["brokers"], {}, task["dsn"], False, False)
-    return Worker(chosen, endpoints, Limits()).run()
+    return Worker(chosen, endpoints, Rules()).run()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import sys
 
-from projections.deadletter import Limits
+from streams.app import Rules
 from streams.settings import Endpoints
 from streams.worker import Worker
 
@@ -12,4 +12,4 @@ if __name__ == "__main__":
     topic, version, brokers, dsn = sys.argv[1:]
     Tally.topics = (topic,)
     Tally.version = int(version)
-    sys.exit(Worker([Tally()], Endpoints(brokers, {}, dsn, False, False), Limits()).run())
+    sys.exit(Worker([Tally()], Endpoints(brokers, {}, dsn, False, False), Rules()).run())
