@@ -46,7 +46,10 @@ class Limits:
 
 def header_json(headers: Iterable[tuple[str, bytes | None]]) -> list[dict[str, str | None]]:
     """Headers as JSON, exactly: readable text where it is UTF-8 without NUL, else base64."""
-    return [{**_text("name", name.encode()), **_text("value", value)} for name, value in headers]
+    return [
+        {**_text("name", name.encode(errors="surrogateescape")), **_text("value", value)}
+        for name, value in headers
+    ]
 
 
 def _text(field: str, raw: bytes | None) -> dict[str, str | None]:

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from psycopg import sql
 
 from projections.database import connect
-from streams.events.catalogue import MAX_MESSAGE_BYTES, topic
+from streams.events.catalogue import MAX_MESSAGE_BYTES, dead_letter_topic
 from streams.settings import Endpoints
 
 _BATCH = 200
@@ -80,8 +80,14 @@ async def _produce(rows: list[Any], projection: str, endpoints: Endpoints) -> No
 
 
 def original_headers(stored: list[dict[str, str | None]]) -> list[tuple[str, bytes | None]]:
-    """The record's headers from `dead_letters.headers` (see projections.deadletter)."""
-    return [((_raw(item, "name") or b"").decode(), _raw(item, "value")) for item in stored]
+    """The record's headers from `dead_letters.headers` (see projections.deadletter).
+
+    A name that is not UTF-8 cannot be sent; its bytes that are none are replaced in the copy.
+    """
+    return [
+        ((_raw(item, "name") or b"").decode(errors="replace"), _raw(item, "value"))
+        for item in stored
+    ]
 
 
 def _raw(item: dict[str, str | None], field: str) -> bytes | None:

@@ -18,6 +18,7 @@ import uvloop
 
 from projections.base import Projection
 from projections.errors import Refusal
+from streams import tolerant
 from streams.app import Rules, build_app
 from streams.settings import Endpoints
 
@@ -56,12 +57,14 @@ class Worker:
         """Work until SIGTERM, SIGINT or a refusal; returns the exit status."""
         uvloop.install()
         _collect_garbage_seldom()
+        tolerant.install()
         with tempfile.TemporaryDirectory(prefix="tape-worker-") as state:
             apps = [
                 build_app(projection, self._endpoints, self._rules, Path(state), self._refuse)
                 for projection in self._projections
             ]
             worker = _Worker(*apps, loglevel="WARN", redirect_stdouts=False, quiet=True)
+            worker.spinner = None  # it writes to the terminal although it is told to be quiet
             try:
                 worker.execute_from_commandline()
             except SystemExit as stop:

@@ -14,15 +14,28 @@ _COPY_STAGED = f"copy staged_trades ({_COLUMNS}) from stdin (format csv)".encode
 
 _STAGING = """
 create temporary table if not exists staged_trades (like price_history including defaults)
-on commit delete rows
+on commit delete rows;
+create temporary table if not exists repeated_trades (like price_history including defaults)
+on commit delete rows;
+delete from staged_trades;
+delete from repeated_trades;
 """
-_CLEAR = "truncate staged_trades"
 
+# The first by offset becomes the row; what has a row already is a repeat, and looked at further.
 _INSERT = f"""
-insert into price_history ({_COLUMNS})
-select {_COLUMNS} from staged_trades
-order by "partition", "offset"
-on conflict do nothing
+with inserted as (
+    insert into price_history ({_COLUMNS})
+    select {_COLUMNS} from staged_trades
+    order by "partition", "offset"
+    on conflict do nothing
+    returning "partition", "offset"
+)
+insert into repeated_trades ({_COLUMNS})
+select {_COLUMNS} from staged_trades as s
+where not exists (
+    select from inserted as i
+    where i."partition" = s."partition" and i."offset" = s."offset"
+)
 """
 
 # What one channel lacks (a sequence) is filled from the other.
@@ -30,9 +43,10 @@ _FILL = """
 update price_history as h
 set sequence = s.sequence
 from (
-    select distinct on (venue, symbol, time, trade_id) * from staged_trades
+    select distinct on (venue, symbol, time, trade_id, price, size, side) *
+    from repeated_trades
     where sequence is not null
-    order by venue, symbol, time, trade_id, "partition", "offset"
+    order by venue, symbol, time, trade_id, price, size, side, "partition", "offset"
 ) as s
 where h.venue = s.venue and h.symbol = s.symbol and h.time = s.time and h.trade_id = s.trade_id
     and h.sequence is null
@@ -44,23 +58,34 @@ _KEPT = 'price, size, side, sequence, received, appended, "partition", "offset"'
 _DIFFERENT = f"""
 with differing as (
     select s.*
-    from staged_trades as s
+    from repeated_trades as s
     join price_history as h using (venue, symbol, time, trade_id)
     where (s.price, s.size, s.side) is distinct from (h.price, h.size, h.side)
+),
+contents as (
+    select *, trade_content(price, size, side) as content
+    from (
+        select * from differing
+        union all
+        select h.*
+        from price_history as h
+        where (h.venue, h.symbol, h.time, h.trade_id) in (
+            select venue, symbol, time, trade_id from differing
+        )
+    ) as candidates
 )
-insert into price_conflicts (venue, symbol, time, trade_id, content, {_KEPT})
-select venue, symbol, time, trade_id, trade_content(price, size, side), {_KEPT}
-from (
-    select * from differing
-    union all
-    select h.*
-    from price_history as h
-    where (h.venue, h.symbol, h.time, h.trade_id) in (
-        select venue, symbol, time, trade_id from differing
-    )
-) as contents
-order by "partition", "offset"
-on conflict do nothing
+insert into price_conflicts as c (venue, symbol, time, trade_id, content, {_KEPT})
+select distinct on (venue, symbol, time, trade_id, content)
+    venue, symbol, time, trade_id, content, price, size, side,
+    first_value(sequence) over (
+        partition by venue, symbol, time, trade_id, content
+        order by sequence is null, "partition", "offset"
+    ),
+    received, appended, "partition", "offset"
+from contents
+order by venue, symbol, time, trade_id, content, "partition", "offset"
+on conflict (venue, symbol, time, trade_id, content) do update
+set sequence = coalesce(c.sequence, excluded.sequence)
 """
 
 # The smallest content wins, whatever the order of arrival, and leaves the conflicts. A key is
@@ -71,7 +96,7 @@ with least as (
     from price_conflicts as c
     join price_history as h using (venue, symbol, time, trade_id)
     where (c.venue, c.symbol, c.time, c.trade_id) in (
-            select venue, symbol, time, trade_id from staged_trades
+            select venue, symbol, time, trade_id from repeated_trades
         )
         and exists (
             select from price_conflicts as o
@@ -114,21 +139,19 @@ class History:
         rows = trades.write_csv(include_header=False).encode()
         if self._stage_next:
             self._stage_next -= 1
-            await self._write_staged(connection, rows, trades.height)
+            await self._write_staged(connection, rows)
             return
         try:
             async with connection.transaction():
                 await _copy(connection, _COPY, rows)
         except errors.UniqueViolation:
             self._stage_next = _UNITS_STAGED
-            await self._write_staged(connection, rows, trades.height)
+            await self._write_staged(connection, rows)
 
-    async def _write_staged(self, connection: Connection, rows: bytes, count: int) -> None:
+    async def _write_staged(self, connection: Connection, rows: bytes) -> None:
         await connection.execute(_STAGING)
-        await connection.execute(_CLEAR)
         await _copy(connection, _COPY_STAGED, rows)
-        inserted = (await connection.execute(_INSERT)).rowcount
-        if inserted == count:
+        if not (await connection.execute(_INSERT)).rowcount:
             return
         await connection.execute(_FILL)
         if (await connection.execute(_DIFFERENT)).rowcount:

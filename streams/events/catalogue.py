@@ -22,6 +22,11 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
+def dead_letter_topic(name: str) -> str:
+    """The topic that takes copies of what could not be projected from the topic `name`."""
+    return f"{name}.dlq"
+
+
 @dataclass(frozen=True)
 class TopicSpec:
     """A topic: its name, what its key is, how long it is kept (milliseconds, -1 for ever)."""
@@ -34,7 +39,7 @@ class TopicSpec:
 
     @property
     def dead_letter_topic(self) -> str:
-        return f"{self.name}.dlq"
+        return dead_letter_topic(self.name)
 
     def config(self) -> dict[str, str]:
         """Topic settings on the broker.
@@ -74,11 +79,6 @@ EVENTS: tuple[type[Event], ...] = (
 UPCASTERS: Mapping[str, Upcaster] = {}
 
 BY_TYPE: Mapping[str, type[Event]] = {event.ce_type(): event for event in EVENTS}
-
-
-def topic(name: str) -> TopicSpec:
-    """The catalogue's entry for a topic. Raises KeyError for a name that is not in it."""
-    return next(spec for spec in TOPICS if spec.name == name)
 
 
 def dead_letter_spec(spec: TopicSpec) -> TopicSpec:

@@ -16,14 +16,16 @@ from typing import NamedTuple
 from streams.connectors.runner import Backoff
 from streams.errors import Refusal, UserError
 
-__all__ = ["Child", "ChildState", "last_lines", "pause_after", "stop_all", "tape_command"]
+__all__ = ["REFUSED", "Child", "ChildState", "Complaint"]
+__all__ += ["last_lines", "pause_after", "stop_all", "tape_command"]
 
 #: So many deaths, none after a life of LONG_LIFE seconds, are a crash loop.
 FAST_DEATHS = 5
 LONG_LIFE = 10.0
+#: The exit status of a refusal.
+REFUSED = 75
 #: Seconds between SIGTERM and SIGKILL.
 STOP_WITHIN = 10.0
-REFUSED = 75
 
 _LARGEST_LOG = 10_000_000
 _LINES_SHOWN = 8
@@ -39,6 +41,17 @@ class ChildState(NamedTuple):
     restarts: int
 
 
+class Complaint(NamedTuple):
+    """How a child that was asked to stop failed to; `status` is negative for a signal."""
+
+    name: str
+    status: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.name} did not stop cleanly: {self.text}"
+
+
 class Child:
     """A command in a process (and process group) of its own, logging to a file."""
 
@@ -46,6 +59,7 @@ class Child:
         self.name = name
         self.log = log
         self.restarts = 0
+        self.complaint: Complaint | None = None
         self._command = command
         self._backoff = Backoff(first=0.5, cap=5.0)
         self._process: subprocess.Popen[bytes] | None = None
@@ -124,9 +138,15 @@ class Child:
             return
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.0, deadline - time.monotonic()))
-        if self._process.poll() is None:
+        status = self._process.poll()
+        if status is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            status = self._process.wait()
+            self.complaint = Complaint(self.name, status, "it took too long and was killed")
+        elif status not in {0, -signal.SIGTERM}:
+            said = last_lines(self.log, self._log_start, _LINES_SHOWN)
+            text = _told(said) or f"{_describe(status)}, see {self.log}"
+            self.complaint = Complaint(self.name, status, text)
         self._end()
 
     def _end(self) -> None:

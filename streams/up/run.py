@@ -14,10 +14,10 @@ from yoyo.exceptions import LockTimeout
 
 from projections import PROJECTIONS
 from projections.migrations import migrate
-from streams.errors import UserError
+from streams.errors import Refusal, UserError
 from streams.settings import Endpoints, endpoints, load_settings
 from streams.topics import ensure_topics
-from streams.up.children import Child, stop_all, tape_command
+from streams.up.children import REFUSED, Child, stop_all, tape_command
 from streams.up.claim import embedded_stack, only_one
 from streams.up.readings import Reader, Reading, database_address
 from streams.up.signals import StopSignals
@@ -88,14 +88,16 @@ class Run:
         self._reader = reader
         self._signals = signals
         self._watch = Watch(reader)
-        self._first_end = self._first_reading().end
-        self._started = time.monotonic()
+        self._first_end = 0
+        self._started = 0.0
         self._ended: float | None = None
 
     def supervise(self, view: View) -> Summary:
         """Start the children, watch them to the end, stop them. Raises what `up` raises."""
         try:
+            self._first_end = self._first_reading().end
             self._signals.patient = True
+            self._started = time.monotonic()
             with view:
                 for child in self._children:
                     child.start()
@@ -103,8 +105,11 @@ class Run:
                 self._ended = time.monotonic()
                 self._stop(view)
             return self._sum_up()
+        except Exception:
+            stop_all(self._children)  # cleanly: the producer may hold events yet
+            raise
         finally:
-            # After a clean stop there is none left.
+            # Some are left only where a second signal came.
             stop_all(self._children, within=0.0)
             self._watch.stop()
 
@@ -140,20 +145,23 @@ class Run:
             time.sleep(_FRAME_EVERY / 2)
 
     def _sum_up(self) -> Summary:
-        if not self._watch.stop():
-            raise UserError(
-                "stopped; there is no summary, because the broker or the database does not answer"
-            )
+        complaints = [child.complaint for child in self._children if child.complaint]
+        for complaint in complaints:
+            if complaint.status == REFUSED:
+                raise Refusal(complaint.text)
         try:
-            last = self._reader.read(exact=True)
-        except psycopg.Error as error:
-            raise _unreachable(error) from None
+            last = self._last_reading()
+        except (UserError, psycopg.Error) as error:
+            reason = " ".join(str(error).split())
+            told = "".join(f"\n{complaint}" for complaint in complaints)
+            raise UserError(f"stopped; there is no summary: {reason}{told}") from None
         return Summary(
             venue=self._plan.venue,
             seconds=self._elapsed(),
             events=last.end - self._first_end,
             reading=last,
             children=[child.state for child in self._children],
+            complaints=complaints,
         )
 
     def _first_reading(self) -> Reading:
@@ -164,6 +172,11 @@ class Run:
                 raise UserError(latest.trouble or "the broker and the database do not answer")
             time.sleep(0.05)
         return latest.reading
+
+    def _last_reading(self) -> Reading:
+        if not self._watch.stop():
+            raise UserError("the broker or the database does not answer")
+        return self._reader.read(exact=True)
 
     def _elapsed(self) -> float:
         return (self._ended or time.monotonic()) - self._started
@@ -203,7 +216,8 @@ def _view(where: Where, *, quiet: bool) -> View:
     if quiet:
         return NoView()
     console = Console()
-    return LiveView(console, where) if console.is_terminal else PlainView()
+    is_live = console.is_terminal and not console.is_dumb_terminal
+    return LiveView(console, where) if is_live else PlainView()
 
 
 def _say(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from types import FrameType, TracebackType
@@ -30,6 +31,7 @@ class StopSignals:
         self.patient = False
         self._interrupted = False
         self._asked_at = 0.0
+        self._terminals = [number for number in (1, 2) if os.isatty(number)]
         self._before = {number: signal.getsignal(number) for number in _NUMBERS}
 
     def __enter__(self) -> Self:
@@ -53,9 +55,18 @@ class StopSignals:
             time.sleep(min(_SLICE, left))
 
     def _take(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._leave_terminal()
         if self._interrupted or (self.asked and time.monotonic() - self._asked_at < _ECHO):
             return
         if self.asked or not self.patient:
             self._interrupted = True
             raise KeyboardInterrupt
         self.asked, self._asked_at = True, time.monotonic()
+
+    def _leave_terminal(self) -> None:
+        """The terminal is gone: to write to it would be an error in the middle of the stop."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for number in self._terminals:
+            os.dup2(nowhere, number)
+        os.close(nowhere)

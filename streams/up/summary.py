@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streams.up.children import ChildState
+from streams.up.children import ChildState, Complaint
 from streams.up.readings import Reading
 
 __all__ = ["Summary"]
@@ -25,6 +25,7 @@ class Summary:
     events: int
     reading: Reading
     children: Sequence[ChildState]
+    complaints: Sequence[Complaint] = ()
 
     def as_json(self) -> str:
         """One object; prices are decimal strings, times ISO 8601 in UTC."""
@@ -49,6 +50,7 @@ class Summary:
                     for last in reading.prices
                 ],
                 "restarts": {child.name: child.restarts for child in self.children},
+                "complaints": [str(complaint) for complaint in self.complaints],
             },
             indent=2,
         )
@@ -73,4 +75,5 @@ class Summary:
             for child in self.children
             if child.restarts
         ]
+        lines += [f"  {complaint}" for complaint in self.complaints]
         return "\n".join(lines)

@@ -97,7 +97,7 @@ def rows(
         names = [column.name for column in cursor.description or ()]
         return [
             {
-                name: str(value) if isinstance(value, Decimal) else value
+                name: format(value, "f") if isinstance(value, Decimal) else value
                 for name, value in zip(names, row, strict=True)
             }
             for row in cursor.fetchall()

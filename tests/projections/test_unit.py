@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 from dummy.tally import Tally
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from logs import TICKS, TOPIC_ID, LogRecord, claim, cut, empty, log_of, rows, trade, unreadable
 
@@ -104,7 +104,10 @@ def good_of(count: int) -> list[int]:
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     units=st.lists(st.integers(1, 30), max_size=6),

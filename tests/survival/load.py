@@ -38,6 +38,7 @@ class Market:
         self._random = Random(seed)
         self._numbers = dict.fromkeys(_SYMBOLS, 0)
         self._recent: deque[Fields] = deque(maxlen=500)
+        self._index_time = 0
 
     def draw(self) -> EncodedEvent:
         """The next record; about one in two hundred is garbage, never many in a row."""
@@ -104,10 +105,15 @@ class Market:
             "symbol": "BRTI",
             "price": f"{self._random.randint(1, 10**6)}.00",
             "average": self._random.choice([None, "100.5"]),
-            "time": self._time(),
+            "time": self._next_index_time(),
             "received": _now(),
         }
         return self._event("price.index.v1", fields, f"index:{fields['time']}")
+
+    def _next_index_time(self) -> int:
+        """A time of its own for each value: test_conflicts.py has those that contradict."""
+        self._index_time = max(self._index_time + 1, _now())
+        return self._index_time
 
     def _time(self) -> int:
         late = self._random.randint(0, 3_600_000_000) if self._random.random() < 0.05 else 0

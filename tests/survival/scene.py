@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
-import os
 import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from projections.prices import Prices
 from streams.admin import Broker
 from streams.embedded import stack as embedded
 from streams.embedded.home import Home
-from streams.events.catalogue import TOPICS, TopicSpec
+from streams.events.catalogue import TOPICS, dead_letter_spec
 from streams.settings import Endpoints
 
 _HERE = Path(__file__).parent
@@ -128,10 +129,11 @@ class Scene:
             )
 
     def create_topic(self) -> None:
+        """The topic, as the catalogue makes `price.ticks`, and its dead letter topic."""
         broker = Broker(self.endpoints)
-        spec = TOPICS[0]
-        broker.create([TopicSpec(self.topic, spec.key, spec.summary, spec.retention_ms)])
-        broker.wait_for([self.topic])
+        spec = dataclasses.replace(TOPICS[0], name=self.topic)
+        broker.create([spec, dead_letter_spec(spec)])
+        broker.wait_for([self.topic, spec.dead_letter_topic])
 
     # Workers and load
 
@@ -281,11 +283,9 @@ class Scene:
 
 
 class Watch:
-    """Samples pg_stat_activity from a process of its own: `python scene.py` is not needed."""
+    """Samples pg_stat_activity in a thread of its own."""
 
     def __init__(self, dsn: str, longest: list[float]) -> None:
-        import threading
-
         self._dsn = dsn
         self._longest = longest
         self._done = threading.Event()
@@ -313,10 +313,3 @@ class Watch:
 def frozen(worker: WorkerProcess) -> None:
     wait_for("the worker froze", lambda: worker.is_frozen or not worker.lives)
     assert worker.lives, worker.output
-
-
-def pids(workers: Sequence[WorkerProcess]) -> list[int]:
-    return [worker.process.pid for worker in workers if worker.lives]
-
-
-assert os.name == "posix"

@@ -7,6 +7,7 @@ what happens when it is reached for the nth time: {"projection", "step", "nth", 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from projections.base import Connection, Projection
 from projections.prices import Prices, derived, history
 from projections.unit import Projector
 from streams.app import Rules
+from streams.events import catalogue
 from streams.settings import Endpoints
 from streams.transport import Consumer
 from streams.worker import Worker
@@ -123,6 +125,9 @@ def half_copy(point: Failpoint) -> Callable[..., Any]:
 
 def main() -> int:
     task = json.loads(sys.argv[1])
+    # The scenario's topic takes the place of `price.ticks`.
+    spec = dataclasses.replace(catalogue.TOPICS[0], name=task["topic"])
+    catalogue.TOPICS = (spec, *catalogue.TOPICS)
     streams.app.group_name = lambda name: f"{task['group']}-{name}"
     if task["fail"] is not None:
         install(Failpoint(**task["fail"]))

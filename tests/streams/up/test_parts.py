@@ -15,7 +15,15 @@ from rich.console import Console
 
 from streams.connectors.runner import Backoff
 from streams.errors import Refusal, UserError
-from streams.up.children import FAST_DEATHS, Child, ChildState, last_lines, pause_after, stop_all
+from streams.up.children import (
+    FAST_DEATHS,
+    Child,
+    ChildState,
+    Complaint,
+    last_lines,
+    pause_after,
+    stop_all,
+)
 from streams.up.claim import only_one
 from streams.up.readings import LastPrice, ProjectionReading, Reading, Rows, database_address
 from streams.up.readings import lag_by_topic as lag
@@ -86,7 +94,9 @@ def test_a_plain_line_names_what_does_not_run() -> None:
 
 
 def test_the_summary_as_json_and_as_text() -> None:
-    summary = Summary("simulated", 8.04, 900, reading(), [ChildState("worker 1", None, "", 2)])
+    killed = Complaint("worker 1", -9, "it was killed")
+    workers = [ChildState("worker 1", None, "", 2)]
+    summary = Summary("simulated", 8.04, 900, reading(), workers, [killed])
     told = json.loads(summary.as_json())
     assert told["rows"] == {"price_history": 1_234_567, "price_seconds": 42}
     assert told["lag"] == {"prices": {"price.ticks": 12}}
@@ -95,6 +105,8 @@ def test_the_summary_as_json_and_as_text() -> None:
     text = summary.as_text()
     assert "8.0 s of simulated: 900 events produced, 12 not yet projected" in text
     assert "worker 1 died and was started again 2 times" in text
+    assert "worker 1 did not stop cleanly: it was killed" in text
+    assert told["complaints"] == [str(killed)]
 
 
 def test_lag_counts_from_the_start_of_the_log_where_there_is_no_checkpoint() -> None:
@@ -180,8 +192,20 @@ def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
         time.sleep(0.01)
     stop_all([child], within=0.2)
     assert child.state == ChildState("worker 1", None, "stopped", 0)
+    assert child.complaint is not None
+    assert child.complaint.status == -signal.SIGKILL
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_what_a_child_says_when_its_stop_fails_is_not_lost(tmp_path: Path) -> None:
+    code = "import sys, signal; signal.signal(15, lambda *_: sys.exit('tape: 7 events are lost'))"
+    child = python("produce", f"{code}; print(1, flush=True); signal.pause()", tmp_path)
+    child.start()
+    while not child.log.stat().st_size:
+        time.sleep(0.01)
+    stop_all([child])
+    assert str(child.complaint) == "produce did not stop cleanly: 7 events are lost"
 
 
 def test_a_home_has_one_tape_up(tmp_path: Path) -> None:

@@ -60,12 +60,11 @@ class Tape:
         await_(lambda: re.search(r"prices [1-9][0-9,]*/s", self.output.read_text()) is not None)
 
     def processes(self) -> list[psutil.Process]:
-        """Those that run with this home, the daemons of its stack apart."""
+        """Its own and its children, which inherit the folder; the stack's daemons do not."""
         return [
             process
-            for process in psutil.process_iter(["environ", "name"])
-            if (process.info["environ"] or {}).get("TAPE_HOME") == str(self.home.path)
-            and process.info["name"] not in {"java", "postgres"}
+            for process in psutil.process_iter(["cwd"])
+            if process.info["cwd"] == str(self._folder)
         ]
 
     def nothing_runs(self) -> bool:

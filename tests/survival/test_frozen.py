@@ -1,0 +1,66 @@
+"""A worker frozen past its session in the midst of a unit, its partitions taken over, thawed."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+from scene import PARTITIONS, Scene, frozen, wait_for
+
+from projections.unit import TRANSACTION_TIMEOUT_MS
+
+
+@pytest.mark.parametrize(
+    "step", ["in_copy", "before_seconds", "before_commit", "after_claim", "before_unit"]
+)
+def test_frozen_past_its_session(scene: Scene, step: str) -> None:
+    """Its late commit is refused, and the new owner waits no longer than the server allows."""
+    load = scene.load(per_second=800)
+    victim = scene.worker(fail=("prices", step, 1 if step == "after_claim" else 5, "freeze"))
+    frozen(victim)
+    began = time.monotonic()
+    before = scene.epochs("prices")
+    with scene.longest_wait_for_a_lock() as longest:
+        heir = scene.worker()
+        wait_for(
+            "the partitions were taken over",
+            lambda: (
+                all(
+                    epoch > before.get(partition, 0)
+                    for partition, epoch in scene.epochs("prices").items()
+                )
+                and len(scene.epochs("prices")) == PARTITIONS
+            ),
+        )
+        scene.wait_for_progress("prices")
+    print(
+        f"frozen {step}: progress after {time.monotonic() - began:.1f} s,"
+        f" the claim waited {longest[0]:.1f} s for a lock"
+    )
+    assert longest[0] < TRANSACTION_TIMEOUT_MS / 1000 + 2
+    victim.send(signal.SIGCONT)
+    scene.wait_for_progress()
+    wait_for("the thawed worker took part again", lambda: scene.epochs("prices") != before)
+    scene.finish(load)
+    assert victim.lives, victim.output
+    assert heir.lives, heir.output
+
+
+def test_frozen_owner_cannot_commit_late(scene: Scene) -> None:
+    """What it had not committed is written once: by the heir, or by itself after a new claim."""
+    load = scene.load(per_second=300)
+    victim = scene.worker("prices", fail=("prices", "before_commit", 5, "freeze"))
+    frozen(victim)
+    heir = scene.worker("prices")
+    scene.wait_for_progress("prices")
+    load.finish()
+    scene.wait_until_drained("prices")
+    held = scene.epochs("prices")
+    victim.send(signal.SIGCONT)
+    # Back in the group, it claims its share anew: only that moves the epochs.
+    wait_for("the victim rejoined", lambda: scene.epochs("prices") != held)
+    scene.wait_until_drained("prices")
+    scene.verify("prices")
+    heir.kill()
+    victim.kill()
