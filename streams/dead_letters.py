@@ -63,18 +63,12 @@ async def _produce(rows: list[Any], projection: str, endpoints: Endpoints) -> No
         **endpoints.kafka,
     )
     async with producer:
-        sending = [
-            await producer.send(
-                topic(name).dead_letter_topic,
-                key=key,
-                value=value,
-                headers=[
-                    *original_headers(headers),
-                    *_about(projection, name, partition, offset, error),
-                ],
-            )
-            for name, partition, offset, _, key, headers, value, error in rows
-        ]
+        sending = []
+        for name, partition, offset, _, key, stored, value, error in rows:
+            about = _about(projection, name, partition, offset, error)
+            headers = [*original_headers(stored), *about]
+            copies_of = dead_letter_topic(name)
+            sending.append(await producer.send(copies_of, value=value, key=key, headers=headers))
         for delivery in sending:
             await delivery
 

@@ -81,9 +81,26 @@ def test_after_forgetting_nothing_is_admitted_until_the_next_claim() -> None:
     cast(Claims, ledger.projector).claims = {ONE: Checkpoint(3, 2)}
     assert ledger.admit([fetch(ONE, [3])]) == [], "claimed, but not sought yet"
     ledger.accept_after(SEEK + 1)
-    assert ledger.holds_partitions
+    assert ledger.holds_partitions, "claimed and sought"
     assert ledger.admit([fetch(ONE, [3])]) == []
     assert admitted(ledger.admit([fetch(ONE, [3], SEEK + 1)])) == {ONE: [3]}
+
+
+def test_what_was_admitted_is_not_admitted_again_whatever_became_of_it() -> None:
+    ledger = ledger_at(one=3)
+    assert admitted(ledger.admit([fetch(ONE, [3, 4])])) == {ONE: [3, 4]}
+    assert admitted(ledger.admit([fetch(ONE, [3, 4, 5])])) == {ONE: [5]}
+    with pytest.raises(GapError, match="wanted offset 6, got 7 to 7 in 1 records"):
+        ledger.admit([fetch(ONE, [7])])
+
+
+def test_a_claim_after_forgetting_starts_where_the_checkpoint_is() -> None:
+    ledger = ledger_at(one=3)
+    ledger.admit([fetch(ONE, [3, 4])])
+    ledger.forget()
+    cast(Claims, ledger.projector).claims = {ONE: Checkpoint(3, 2)}
+    ledger.accept_after(SEEK + 1)
+    assert admitted(ledger.admit([fetch(ONE, [3, 4], SEEK + 1)])) == {ONE: [3, 4]}
 
 
 def test_what_lies_below_the_checkpoint_is_trimmed() -> None:
@@ -112,9 +129,10 @@ def test_a_gap_is_told_with_what_was_wanted(offsets: list[list[int]]) -> None:
         st.tuples(st.integers(0, 30), st.integers(1, 12), st.sampled_from([SEEK, SEEK, SEEK - 1])),
         max_size=8,
     ),
+    cut=st.integers(0, 8),
 )
 def test_what_is_admitted_starts_at_the_checkpoint_and_has_no_hole_or_repeat(
-    checkpoint: int, parts: list[tuple[int, int, int]]
+    checkpoint: int, parts: list[tuple[int, int, int]], cut: int
 ) -> None:
     ledger = ledger_at(one=checkpoint)
     fetches = [fetch(ONE, range(start, start + count), seek) for start, count, seek in parts]
@@ -126,9 +144,11 @@ def test_what_is_admitted_starts_at_the_checkpoint_and_has_no_hole_or_repeat(
             wanted = start + count if start <= wanted else wanted
         if gap:
             break
+    units = [fetches[:cut], fetches[cut:]]
     if gap:
         with pytest.raises(GapError):
-            ledger.admit(fetches)
+            for unit in units:
+                ledger.admit(unit)
     else:
-        offsets = admitted(ledger.admit(fetches)).get(ONE, [])
+        offsets = [n for unit in units for n in admitted(ledger.admit(unit)).get(ONE, [])]
         assert offsets == list(range(checkpoint, wanted))
