@@ -19,7 +19,10 @@ run: $(VENV)  ## the simulated venue through Kafka into PostgreSQL; make run FOR
 	.venv/bin/tape up $(if $(FOR),--for $(FOR))
 
 test: $(VENV)  ## the tests, with the real Kafka and PostgreSQL
-	.venv/bin/pytest
+	.venv/bin/pytest -n 2 --dist loadfile --cov --cov-report term:skip-covered
+
+chaos: $(VENV)  ## the long form of the survival tests
+	.venv/bin/pytest -m chaos tests/survival
 
 lint: $(VENV)  ## ruff, mypy --strict, import-linter
 	.venv/bin/ruff check .

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from psycopg import errors
+
 from projections.base import Connection, Partition
 from projections.errors import Refusal
 
@@ -77,7 +79,10 @@ async def current_generation(connection: Connection, projection: str, version: i
 
     Raises Refusal when there is none, or when it was made by another version of the projection.
     """
-    row = await (await connection.execute(_CURRENT, [projection])).fetchone()
+    try:
+        row = await (await connection.execute(_CURRENT, [projection])).fetchone()
+    except errors.UndefinedTable:
+        row = None
     if row is None:
         raise Refusal(f"{projection} has no tables yet: run `tape db migrate`")
     generation, made_by = row

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
 
 from projections.base import Connection
 
@@ -18,13 +19,14 @@ async def connect(dsn: str, name: str, settings: Mapping[str, str]) -> Connectio
 
     Raises psycopg.OperationalError when the server cannot be reached.
     """
-    options = " ".join(f"-c {key}={value}" for key, value in settings.items())
+    own = " ".join(f"-c {key}={value}" for key, value in settings.items())
+    options = f"{conninfo_to_dict(dsn).get('options') or ''} -c timezone=UTC {own}"
     connection: AsyncConnection[Any] = await AsyncConnection.connect(
         dsn,
         autocommit=True,
         connect_timeout=5,
         application_name=f"tickertape {name}",
-        options=f"-c timezone=UTC {options}",
+        options=options,
         keepalives_idle=5,
         keepalives_interval=2,
         keepalives_count=3,

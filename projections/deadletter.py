@@ -111,7 +111,7 @@ class Watch:
         Looks back from each of them, so that how the log is cut into units makes no difference.
         """
         for source in untils:
-            new = {item.record.offset for item in refused if item.source == source}
+            new = {item.record.offset: item.error for item in refused if item.source == source}
             dead = sorted({*self._dead.get(source, ()), *new})
             run = first = 0
             for at, offset in enumerate(dead):
@@ -121,9 +121,10 @@ class Watch:
                 if offset not in new:
                     continue
                 if run >= self._limits.in_a_row:
-                    self._refuse(source, offset, f"{run} records in a row")
+                    self._refuse(source, offset, f"{run} records in a row", new[offset])
                 if (count := at - first + 1) >= self._limits.of_last_thousand:
-                    self._refuse(source, offset, f"{count} of the last {WINDOW} records")
+                    count_text = f"{count} of the last {WINDOW} records"
+                    self._refuse(source, offset, count_text, new[offset])
 
     def committed(self, refused: Sequence[Refused], untils: Mapping[Partition, int]) -> None:
         """Remember what a unit has committed, as far back as the limits look."""
@@ -133,10 +134,10 @@ class Watch:
             if dead := self._dead.get(source):
                 self._dead[source] = [offset for offset in dead if offset >= until - WINDOW]
 
-    def _refuse(self, source: Partition, offset: int, count: str) -> None:
+    def _refuse(self, source: Partition, offset: int, count: str, error: str) -> None:
         raise Refusal(
-            f"{self._projection}: {count} of {source} up to offset {offset} cannot be projected;"
-            " stopped before draining the topic into dead letters. Look at their errors in the"
-            " table dead_letters; if they are right, raise TAPE_DEAD_LETTERS_IN_A_ROW or"
-            " TAPE_DEAD_LETTERS_OF_LAST_THOUSAND for one run"
+            f"{self._projection}: {count} of {source} up to offset {offset} cannot be projected,"
+            f" the last one because: {error}. Stopped before draining the topic into dead letters;"
+            " mend the program or the producer, or, if these records are to be passed over, raise"
+            " TAPE_DEAD_LETTERS_IN_A_ROW or TAPE_DEAD_LETTERS_OF_LAST_THOUSAND for one run"
         )

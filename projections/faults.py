@@ -10,6 +10,8 @@ import asyncio
 
 import psycopg
 
+from projections.errors import Fenced, Refusal
+
 #: Data exception, integrity violation, program limit (a row too large to index), raised by SQL.
 _DATA_CLASSES = frozenset({"22", "23", "54", "P0"})
 _TRANSACTION_TIMEOUT = frozenset({"25P03", "25P04"})
@@ -25,7 +27,7 @@ def is_data_fault(error: BaseException) -> bool:
         if error.sqlstate is not None:
             return error.sqlstate[:2] in _DATA_CLASSES
         return isinstance(error, psycopg.DataError)
-    if isinstance(error, OSError | asyncio.TimeoutError | MemoryError):
+    if isinstance(error, Refusal | Fenced | OSError | asyncio.TimeoutError | MemoryError):
         return False
     return isinstance(error, Exception)
 

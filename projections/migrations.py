@@ -65,7 +65,7 @@ def _migrations() -> Any:
 
 @contextmanager
 def _backend(dsn: str) -> Iterator[DatabaseBackend]:
-    """yoyo's connection, closed at the end. yoyo takes a URL only; whatever libpq takes is made one."""
+    """yoyo with a connection, closed at the end; it takes a URL only, so a DSN is made one."""
     parts = {key: str(value) for key, value in conninfo_to_dict(dsn).items()}
     user, password = (
         quote(parts.pop("user", ""), safe=""),

@@ -209,9 +209,12 @@ class Projector:
         """
         connection, _ = await self._connections()
         rows = await checkpoint.read(connection, self.projection.name, self._generation)
-        return all(
+        committed = all(
             rows.get(source) == Checkpoint(span.until, span.epoch) for source, span in unit.items()
         )
+        if committed:
+            await self._watch.load(connection, self._generation)
+        return committed
 
     async def _connections(self) -> tuple[Connection, Connection]:
         settings = {"search_path": schema_name(self.projection.name, self._generation)}

@@ -67,8 +67,10 @@ async def _produce(rows: list[Any], projection: str, endpoints: Endpoints) -> No
         for name, partition, offset, _, key, stored, value, error in rows:
             about = _about(projection, name, partition, offset, error)
             headers = [*original_headers(stored), *about]
+            # aiokafka takes no record without both.
+            sent = b"" if key is None and value is None else value
             copies_of = dead_letter_topic(name)
-            sending.append(await producer.send(copies_of, value=value, key=key, headers=headers))
+            sending.append(await producer.send(copies_of, value=sent, key=key, headers=headers))
         for delivery in sending:
             await delivery
 

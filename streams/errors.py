@@ -1,6 +1,4 @@
-"""The two errors that end a command with a message instead of a traceback."""
-
-__all__ = ["Refusal", "UserError"]
+"""The error that ends a command with a message instead of a traceback."""
 
 
 class UserError(Exception):
@@ -9,7 +7,3 @@ class UserError(Exception):
     The message says what was wrong, where, and what to do about it; the command line prints it as
     it is and exits with status 2.
     """
-
-
-class Refusal(UserError):
-    """Going on would break a promise: the process ends with exit status 75."""

@@ -164,8 +164,12 @@ def load_settings() -> Settings:
         raise UserError(f"the file {ENV_FILE.absolute()} cannot be read: {fault}") from None
 
 
-def endpoints(settings: Settings) -> Endpoints:
+def endpoints(
+    settings: Settings, *, with_kafka: bool = True, with_postgres: bool = True
+) -> Endpoints:
     """Where to connect; what is not set is the running embedded stack's.
+
+    An address that the caller does without stays empty where it is not set.
 
     Raises:
         UserError: the embedded stack is needed and not running, or a TLS file is unusable.
@@ -175,9 +179,9 @@ def endpoints(settings: Settings) -> Endpoints:
     brokers, dsn = settings.brokers, settings.database_url()
     embedded_broker, embedded_database = brokers is None, dsn is None
     if brokers is None:
-        brokers = stack.running(settings.home, with_postgres=False).brokers
+        brokers = stack.running(settings.home, with_postgres=False).brokers if with_kafka else ""
     if dsn is None:
-        dsn = stack.running(settings.home, with_kafka=False).dsn
+        dsn = stack.running(settings.home, with_kafka=False).dsn if with_postgres else ""
     kafka = {} if embedded_broker else _aiokafka_options(settings)
     return Endpoints(brokers, kafka, dsn, embedded_broker, embedded_database)
 

@@ -18,7 +18,9 @@ import aiokafka
 import faust
 import psycopg
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -37,6 +39,8 @@ INFRASTRUCTURE = (psycopg.Error, aiokafka.errors.KafkaError, OSError, TimeoutErr
 _BACKOFF = (0.1, 0.2, 0.5, 1.0)
 #: Copying checkpoints to Kafka is a courtesy to lag tools and may take this long (seconds).
 _COPY_TIMEOUT = 5.0
+#: The broker has this long (seconds) to say where the logs begin and end.
+_BOUNDS_TIMEOUT = 5.0
 #: A revocation waits this long (seconds) for the unit that is under way.
 _DRAIN_TIMEOUT = 5.0
 
@@ -58,6 +62,31 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
         self.seeks += 1
         await super()._seek_wait(consumer, partitions)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Copy offsets to the group. Never fails the worker, as Faust's own would.
+
+        The deadline must be here: a call that is given up elsewhere goes on in this thread, and
+        takes one of the two places that fetches need as well.
+        """
+        positions = {
+            TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()
+        }
+        try:
+            async with asyncio.timeout(_COPY_TIMEOUT):
+                await self._ensure_consumer().commit(positions)
+        except Exception as error:
+            log.info("offsets not copied to Kafka", error=f"{type(error).__name__}: {error}")
+            return False
+        return True
+
+    async def bounds(self, tps: list[TP]) -> dict[TP, tuple[int, int]]:
+        """The first offset of each partition's log, and the one behind its last."""
+        consumer = self._ensure_consumer()
+        async with asyncio.timeout(_BOUNDS_TIMEOUT):
+            first = await consumer.beginning_offsets([TopicPartition(*tp) for tp in tps])
+            last = await consumer.end_offsets([TopicPartition(*tp) for tp in tps])
+        return {tp: (first[TopicPartition(*tp)], last[TopicPartition(*tp)]) for tp in tps}
 
     def rejoin(self) -> None:
         """Ask the group for a rebalance, without leaving it; callable from any thread."""
@@ -165,19 +194,21 @@ class Consumer(driver.Consumer):
     async def _claim(self, assigned: Iterable[TP]) -> dict[TP, int]:
         transport = cast(Transport, self.transport)
         tps = list(assigned)
-        first, last = await self.earliest_offsets(*tps), await self.highwaters(*tps)
+        thread = self._consumer_thread
+        bounds: dict[TP, tuple[int, int]] = await thread.call_thread(thread.bounds, tps)
         names = sorted({tp.topic for tp in tps})
         ids = await asyncio.to_thread(topic_ids, transport.endpoints, names)
         claims = await self.ledger.projector.claim(
-            {Partition(*tp): LogStart(ids[tp.topic], first[tp]) for tp in tps}
+            {Partition(*tp): LogStart(ids[tp.topic], bounds[tp][0]) for tp in tps}
         )
         for tp in tps:
             position = claims[Partition(*tp)].next_offset
-            if not first[tp] <= position <= last[tp]:
+            first, last = bounds[tp]
+            if not first <= position <= last:
                 name = self.ledger.projector.projection.name
                 raise Refusal(
                     f"{name}: the checkpoint of {Partition(*tp)} is offset {position}, but the log"
-                    f" holds {first[tp]} to {last[tp]}; records were lost (retention, or a broker"
+                    f" holds {first} to {last}; records were lost (retention, or a broker"
                     f" restored from a backup). Rebuild with `tape rebuild {name}`, or restore the"
                     " log"
                 )
@@ -215,12 +246,7 @@ class Consumer(driver.Consumer):
             tp = TP(source.topic, source.partition)
             if self._committed_offset[tp] != claim.next_offset and claim.next_offset > 0:
                 changed[tp] = claim.next_offset
-        if not changed:
-            return False
-        try:
-            await asyncio.wait_for(self._commit(changed), _COPY_TIMEOUT)
-        except Exception as error:
-            log.info("offsets not copied to Kafka", error=f"{type(error).__name__}: {error}")
+        if not changed or not await self._commit(changed):
             return False
         self._committed_offset.update(changed)
         return True

@@ -184,7 +184,7 @@ def differences(expected: Expected, dsn: str, topic: str, limit: int = 5) -> lis
             'select topic, "partition", "offset", key, headers::text, value, appended'
             " from dead_letters where projection = 'prices'",
         )
-        checkpoints = dict(
+        checkpoints: dict[int, int] = dict(
             connection.execute(
                 "select partition, next_offset from checkpoints join generations"
                 " using (projection, generation)"
@@ -219,7 +219,7 @@ def sorted_some(rows: Table, limit: int) -> list[str]:
 
 
 def _rows(connection: psycopg.Connection[Any], query: str) -> Table:
-    return Counter(connection.execute(sql.SQL(query)).fetchall())  # type: ignore[arg-type]
+    return Counter(connection.execute(sql.SQL(query)).fetchall())
 
 
 def _read(record: LogRecord) -> tuple[str, dict[str, Any]]:
@@ -236,7 +236,7 @@ def _read(record: LogRecord) -> tuple[str, dict[str, Any]]:
         raise BadRecordError
     try:
         data = json.loads(record.value.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRecordError from error
     if not isinstance(data, dict):
         raise BadRecordError

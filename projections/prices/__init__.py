@@ -17,6 +17,12 @@ from projections.prices.months import Months, close_old
 
 __all__ = ["Prices"]
 
+_CLOSED = "its month is closed: detached from price_history, and its seconds are final"
+
+
+class MonthClosed(Exception):
+    """There is no partition for a trade's month any more."""
+
 
 class Prices(Projection[Facts]):
     """Every trade and index value, and what follows from them."""
@@ -54,9 +60,8 @@ class Prices(Projection[Facts]):
             return decoded
         is_late = month.is_in(list(closed))
         late = set(trades.filter(is_late).select("partition", "offset").iter_rows())
-        error = "its month is closed: detached from price_history, and its seconds are final"
         refused = [
-            Refused(batch.source, record, error)
+            Refused(batch.source, record, _CLOSED)
             for batch in batches
             for record in batch.records
             if (batch.source.partition, record.offset) in late
@@ -70,9 +75,9 @@ class Prices(Projection[Facts]):
     async def write(self, connection: Connection, facts: Facts) -> None:
         try:
             await self._history.write(connection, as_timestamps(facts.trades))
-        except errors.CheckViolation:
+        except errors.CheckViolation as error:
             # A month was closed since it was made ready: ask again, and refuse its trades.
             self._months.forget()
-            raise
+            raise MonthClosed(_CLOSED) from error
         await derived.write_seconds(connection, facts.trades)
         await derived.write_latest(connection, facts.trades, facts.quotes)

@@ -165,9 +165,9 @@ def _by_type(batches: Sequence[Batch]) -> tuple[list[Located], list[Located], li
         for record in batch.records:
             headers = record.headers
             into = others
-            if len(headers) == 4 and headers[0] == _SPEC and headers[1][0] == "ce_id":
-                kind = headers[2]
-                if headers[1][1]:
+            if len(headers) == 4 and headers[0] == _SPEC:
+                (name, value), kind, (last, _) = headers[1:]
+                if value and name == "ce_id" and last == "ce_source":
                     into = trades if kind == _TRADE else quotes if kind == _QUOTE else others
             into.append((source, record))
     return trades, quotes, others

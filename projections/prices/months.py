@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from typing import Any, LiteralString
 
 from psycopg import sql
 
@@ -18,6 +19,15 @@ _KNOWN = "select month, closed from price_months"
 _INSERT = "insert into price_months (month) values (%s)"
 _CLOSE = "update price_months set closed = true where month = %s"
 _OPEN = "select month from price_months where not closed order by month"
+_CLOSED = "select month from price_months where closed order by month"
+_ATTACHED = """
+select c.relname, i.inhdetachpending
+from pg_inherits as i
+join pg_class as c on c.oid = i.inhrelid
+where i.inhparent = 'price_history'::regclass
+"""
+_TRY_LOCK = "select pg_try_advisory_lock('price_months'::regclass::bigint)"
+_UNLOCK = "select pg_advisory_unlock('price_months'::regclass::bigint)"
 
 
 class Months:
@@ -80,29 +90,50 @@ async def close_old(connection: Connection, keep_days: int) -> list[dt.date]:
     """Detach the months whose newest record was appended `keep_days` before the newest of all.
 
     Their tables stay, outside of `price_history`; their seconds stay as they are. Returns them.
+    Where another process is at it, does nothing.
     `connection` is in autocommit mode, its search path is the generation's schema.
     """
+    if not await _one(connection, _TRY_LOCK):
+        return []
+    try:
+        due = await _due(connection, keep_days)
+        for month in due:
+            await connection.execute(_CLOSE, [month])
+        await _detach_closed(connection)
+    finally:
+        await connection.execute(_UNLOCK)
+    return due
+
+
+async def _due(connection: Connection, keep_days: int) -> list[dt.date]:
     months = [month for (month,) in await (await connection.execute(_OPEN)).fetchall()]
-    newest = {month: await _newest_append(connection, month) for month in months}
+    newest = {
+        month: await _one(
+            connection,
+            sql.SQL("select max(appended) from {}").format(sql.Identifier(partition_name(month))),
+        )
+        for month in months
+    }
     limit = max((time for time in newest.values() if time), default=None)
     if limit is None:
         return []
-    closed = []
-    for month, time in newest.items():
-        if time is not None and time < limit - dt.timedelta(days=keep_days):
-            await connection.execute(_CLOSE, [month])
+    oldest = limit - dt.timedelta(days=keep_days)
+    return [month for month, time in newest.items() if time is not None and time < oldest]
+
+
+async def _detach_closed(connection: Connection) -> None:
+    """Also those that an earlier run closed and, interrupted, left attached or half detached."""
+    attached = dict(await (await connection.execute(_ATTACHED)).fetchall())
+    for (month,) in await (await connection.execute(_CLOSED)).fetchall():
+        pending = attached.get(table := partition_name(month))
+        if pending is not None:
             await connection.execute(
-                sql.SQL("alter table price_history detach partition {} concurrently").format(
-                    sql.Identifier(partition_name(month))
+                sql.SQL("alter table price_history detach partition {} {}").format(
+                    sql.Identifier(table), sql.SQL("finalize" if pending else "concurrently")
                 )
             )
-            closed.append(month)
-    return closed
 
 
-async def _newest_append(connection: Connection, month: dt.date) -> dt.datetime | None:
-    cursor = await connection.execute(
-        sql.SQL("select max(appended) from {}").format(sql.Identifier(partition_name(month)))
-    )
-    row = await cursor.fetchone()
+async def _one(connection: Connection, query: LiteralString | sql.Composed) -> Any:
+    row = await (await connection.execute(query)).fetchone()
     return row[0] if row else None

@@ -1,11 +1,13 @@
 """The command `tape`: one module a group of commands, registered below."""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
 from streams.cli import db, doctor, events, produce, record, replay, stack, topics, up, worker
-from streams.errors import Refusal, UserError
+from streams.errors import UserError
 
 __all__ = ["app", "main"]
 
@@ -15,6 +17,23 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"tape {version('tickertape')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 app.add_typer(stack.app, name="stack")
 app.add_typer(db.app, name="db")
 app.add_typer(topics.app, name="topics")
@@ -36,6 +55,13 @@ def main() -> None:
         app()
     except UserError as error:
         print(f"tape: {error}", file=sys.stderr)
-        sys.exit(75 if isinstance(error, Refusal) else 2)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        from projections.errors import Refusal  # with it come database and data frame libraries
+
+        if not isinstance(error, Refusal):
+            raise
+        print(f"tape: {error}", file=sys.stderr)
+        sys.exit(75)

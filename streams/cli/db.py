@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+
+from streams.errors import UserError
 
 app = typer.Typer(help="The database: its migrations and the first tables.", no_args_is_help=True)
 
@@ -21,10 +25,9 @@ def migrate() -> None:
     """
     from projections import PROJECTIONS
     from projections.migrations import migrate as apply
-    from streams.settings import endpoints, load_settings
 
-    dsn = endpoints(load_settings()).dsn
-    done = asyncio.run(apply(dsn, [projection() for projection in PROJECTIONS.values()]))
+    with _database_errors():
+        done = asyncio.run(apply(_dsn(), [projection() for projection in PROJECTIONS.values()]))
     for line in done or ["nothing to do"]:
         print(line)
 
@@ -40,12 +43,29 @@ def status(
         tape db status --json
     """
     from projections.migrations import status as read
-    from streams.settings import endpoints, load_settings
 
-    rows = read(endpoints(load_settings()).dsn)
+    with _database_errors():
+        rows = read(_dsn())
     if as_json:
         print(json.dumps([{"name": row.name, "applied": row.applied} for row in rows]))
     else:
         for row in rows:
             print(f"{row.name}  {'applied' if row.applied else 'MISSING'}")
     raise typer.Exit(0 if all(row.applied for row in rows) else 1)
+
+
+def _dsn() -> str:
+    from streams.settings import endpoints, load_settings
+
+    return endpoints(load_settings(), with_kafka=False).dsn
+
+
+@contextmanager
+def _database_errors() -> Iterator[None]:
+    """What the server says becomes a message; its text names the host, never the password."""
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as error:
+        raise UserError(f"the database: {' '.join(str(error).split())}") from None

@@ -38,7 +38,7 @@ async def _produce(venues: list[str], symbols: list[str], seconds: float | None)
 
     async with live_connectors(venues, symbols) as connectors:
         counts = {connector.venue: Counts() for connector in connectors}
-        async with Producer(endpoints(load_settings())) as producer:
+        async with Producer(endpoints(load_settings(), with_postgres=False)) as producer:
             running = [run(one, producer, counts[one.venue]) for one in connectors]
             await until_stopped(together(running), seconds)
     for venue, count in counts.items():

@@ -59,7 +59,7 @@ async def _replay(files: list[Path], speed: float | None) -> tuple[Summary, list
 
     summary = replaying.Summary()
     recordings = [Recording(file) for file in files]
-    async with Producer(endpoints(load_settings())) as producer:
+    async with Producer(endpoints(load_settings(), with_postgres=False)) as producer:
         with _progress() as progress:
             for recording in recordings:
                 advanced = _bar(progress, recording)

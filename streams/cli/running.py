@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import signal
 import sys
@@ -40,6 +41,29 @@ def log_to_stderr() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    for name in ("client", "cluster", "conn", "consumer.fetcher", "consumer.group_coordinator"):
+        logging.getLogger(f"aiokafka.{name}").addFilter(Seldom(10.0))
+    for name in ("aiokafka", "aiokafka.producer.sender"):
+        logging.getLogger(name).addFilter(Seldom(10.0))
+
+
+class Seldom(logging.Filter):
+    """Lets each message of a logger through once in so many seconds.
+
+    A broker that is away is otherwise told about ten times a second by each client.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        last = self._last.get(str(record.msg))
+        if last is not None and record.created - last < self._seconds:
+            return False
+        self._last[str(record.msg)] = record.created
+        return True
 
 
 async def until_stopped(work: Coroutine[None, None, None], seconds: float | None) -> None:

@@ -26,7 +26,7 @@ def create() -> None:
     from streams.settings import endpoints, load_settings
     from streams.topics import ensure_topics
 
-    for topic in ensure_topics(endpoints(load_settings())):
+    for topic in ensure_topics(endpoints(load_settings(), with_postgres=False)):
         done = "created" if topic.created else "is there"
         print(f"{topic.name} {done}, {topic.partitions} partitions, id {topic.topic_id}")
         for key, (found, wanted) in topic.differences.items():
@@ -44,7 +44,7 @@ def list_topics(
     from streams.settings import endpoints, load_settings
     from streams.topics import record_counts, topic_states
 
-    broker = endpoints(load_settings())
+    broker = endpoints(load_settings(), with_postgres=False)
     topics = topic_states(broker)
     records = record_counts(broker, [topic.name for topic in topics])
     if as_json:

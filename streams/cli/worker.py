@@ -31,6 +31,7 @@ def worker(
     from streams.cli.running import log_to_stderr
     from streams.errors import UserError
     from streams.settings import endpoints, load_settings
+    from streams.topics import topic_ids
     from streams.worker import Worker
 
     names = projections or list(PROJECTIONS)
@@ -42,6 +43,8 @@ def worker(
     log_to_stderr()
     settings = load_settings()
     chosen = [PROJECTIONS[name]() for name in names]
+    reach = endpoints(settings)
+    topic_ids(reach, sorted({topic for projection in chosen for topic in projection.topics}))
     limits = Limits(settings.dead_letters_in_a_row, settings.dead_letters_of_last_thousand)
     rules = Rules(limits, settings.history_days)
-    sys.exit(Worker(chosen, endpoints(settings), rules).run())
+    sys.exit(Worker(chosen, reach, rules).run())

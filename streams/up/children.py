@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from projections.errors import Refusal
 from streams.connectors.runner import Backoff
-from streams.errors import Refusal, UserError
+from streams.errors import UserError
 
 __all__ = ["REFUSED", "Child", "ChildState", "Complaint"]
 __all__ += ["last_lines", "pause_after", "stop_all", "tape_command"]

@@ -13,8 +13,9 @@ from rich.console import Console
 from yoyo.exceptions import LockTimeout
 
 from projections import PROJECTIONS
+from projections.errors import Refusal
 from projections.migrations import migrate
-from streams.errors import Refusal, UserError
+from streams.errors import UserError
 from streams.settings import Endpoints, endpoints, load_settings
 from streams.topics import ensure_topics
 from streams.up.children import REFUSED, Child, stop_all, tape_command

@@ -84,14 +84,14 @@ async def claim(
     return claims[source].next_offset
 
 
-def rows(
-    dsn: str, table: str, order: str = "", columns: str = "*"
-) -> list[Mapping[str, Any]]:
+def rows(dsn: str, table: str, order: str = "", columns: str = "*") -> list[Mapping[str, Any]]:
     """All rows of a stable name, decimals as text so that trailing zeros count."""
     with psycopg.connect(dsn, options="-c timezone=UTC") as connection:
         cursor = connection.execute(
             sql.SQL("select {} from {} {}").format(
-                sql.SQL(columns), sql.Identifier(table), sql.SQL(f"order by {order}" if order else "")
+                sql.SQL(columns),
+                sql.Identifier(table),
+                sql.SQL(f"order by {order}" if order else ""),
             )
         )
         names = [column.name for column in cursor.description or ()]

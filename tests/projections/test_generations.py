@@ -91,7 +91,7 @@ def test_a_projection_whose_sql_fails_leaves_nothing_behind(
     broken = tmp_path_factory.mktemp("sql") / "tally.sql"
     broken.write_text("create table tally_trades (symbol text); create table oops (")
     with monkeypatch.context() as patch:
-        patch.setattr(Tally, "sql_path", classmethod(lambda cls: broken))
+        patch.setattr(Tally, "sql_path", lambda: broken)
         with pytest.raises(psycopg.errors.SyntaxError):
             asyncio.run(migrate(dsn, [Prices(), Tally()]))
     assert [row["projection"] for row in rows(dsn, "generations")] == ["prices"]
@@ -143,7 +143,9 @@ async def test_checkpoints_belong_to_a_generation(migrated_dsn: str) -> None:
     await claim(projector)
     await projector.commit([log_of([trade(1)])])
     async with await connect(migrated_dsn, "test", {}) as connection, connection.transaction():
-        await connection.execute("update generations set is_current = false where projection = 'tally'")
+        await connection.execute(
+            "update generations set is_current = false where projection = 'tally'"
+        )
         await connection.execute("insert into generations values ('tally', 2, 1, true)")
         await generation.create(connection, Tally(), 2)
     assert await claim(projector) == 0, "the new generation starts at the log's"
@@ -157,9 +159,7 @@ async def test_checkpoints_belong_to_a_generation(migrated_dsn: str) -> None:
             assert found.fetchone() == (count,)
 
 
-def test_the_status_tells_what_is_missing(
-    dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_status_tells_what_is_missing(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAPE_DSN", dsn)
     monkeypatch.setenv("TAPE_BROKERS", "127.0.0.1:1")
     cli = CliRunner()
@@ -176,7 +176,10 @@ def test_the_status_tells_what_is_missing(
     after = cli.invoke(app, ["db", "status", "--json"])
     assert after.exit_code == 0
     assert all(row["applied"] for row in json.loads(after.output))
-    assert [row["name"] for row in json.loads(after.output)] == ["0001_spine", "0002_reference_venues"]
+    assert [row["name"] for row in json.loads(after.output)] == [
+        "0001_spine",
+        "0002_reference_venues",
+    ]
 
 
 @pytest.mark.parametrize("form", ["url", "words", "quoted"])
@@ -186,7 +189,9 @@ def test_any_dsn_that_libpq_takes_will_do(dsn: str, form: str) -> None:
     given = {
         "url": dsn,
         "words": words,
-        "quoted": psycopg.conninfo.make_conninfo(words, options="-c search_path=public", application_name="a b&c=d"),
+        "quoted": psycopg.conninfo.make_conninfo(
+            words, options="-c search_path=public", application_name="a b&c=d"
+        ),
     }[form]
     assert asyncio.run(migrate(given, [Prices()]))[:2] == ALL
     assert all(item.applied for item in status(given))

@@ -74,15 +74,14 @@ async def test_a_trade_attaches_its_month_and_the_next(migrated_dsn: str) -> Non
 
 async def test_a_trade_at_either_end_of_a_month_lands(migrated_dsn: str) -> None:
     start = int(dt.datetime(2026, 2, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000
-    events = [trade(n, time=start + n) for n in (-1, 0)]
-    await project(migrated_dsn, appended(0, *(e.model_copy(update={"trade_id": f"t{n}"}) for n, e in enumerate(events))))
+    await project(migrated_dsn, appended(0, trade(0, time=start - 1), trade(1, time=start)))
     with psycopg.connect(migrated_dsn) as connection:
         found = connection.execute(
-            "select trade_id, tableoid::regclass::text from prices_1.price_history order by trade_id"
+            "select trade_id, tableoid::regclass::text from prices_1.price_history order by 1"
         )
         assert found.fetchall() == [
-            ("t0", "prices_1.price_history_2026_01"),
-            ("t1", "prices_1.price_history_2026_02"),
+            ("0", "prices_1.price_history_2026_01"),
+            ("1", "prices_1.price_history_2026_02"),
         ]
 
 
@@ -108,7 +107,7 @@ async def test_two_workers_attach_the_same_months_at_once(migrated_dsn: str) -> 
     units = [
         Batch(
             Partition(TICKS.topic, number),
-            appended(0, *(in_month(month, number) for month in (JANUARY, MARCH))).records,
+            appended(40, *(in_month(month, number) for month in (JANUARY, MARCH))).records,
         )
         for number in range(3)
     ]
@@ -161,9 +160,7 @@ def refused(dsn: str) -> dict[int, str]:
 
 async def with_january_closed(dsn: str) -> list[dict[str, Any]]:
     """January has a trade and is closed; returns the seconds there are."""
-    await project(
-        dsn, appended(0, in_month(JANUARY, 1)), appended(40, in_month(MARCH, 2), first=1)
-    )
+    await project(dsn, appended(0, in_month(JANUARY, 1)), appended(40, in_month(MARCH, 2), first=1))
     assert await close(dsn, 30) == [JANUARY]
     return [dict(row) for row in rows(dsn, "price_seconds", "second")]
 
@@ -215,7 +212,36 @@ async def test_a_month_is_not_lost_where_closing_it_was_interrupted(
         migrated_dsn, appended(0, in_month(JANUARY, 1)), appended(40, in_month(MARCH, 2), first=1)
     )
     await side.execute("update price_months set closed = true where month = '2026-01-01'")
+    await close_old(side, 60)
+    assert "price_history_2026_01" not in attached(migrated_dsn)
+
+
+async def test_a_detachment_that_was_interrupted_is_finished(
+    migrated_dsn: str, side: Connection
+) -> None:
+    await project(
+        migrated_dsn, appended(0, in_month(JANUARY, 1)), appended(40, in_month(MARCH, 2), first=1)
+    )
+    with psycopg.connect(migrated_dsn) as reader:
+        reader.execute("select count(*) from prices_1.price_history")
+        await side.execute("set lock_timeout = 50")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            await close_old(side, 30)
     await close_old(side, 30)
+    assert "price_history_2026_01" not in attached(migrated_dsn)
+    with psycopg.connect(migrated_dsn) as reader:
+        pending = reader.execute("select count(*) from pg_inherits where inhdetachpending")
+        assert pending.fetchone() == (0,)
+
+
+async def test_maintenance_by_two_processes_at_once_closes_each_month_once(
+    migrated_dsn: str,
+) -> None:
+    await project(
+        migrated_dsn, appended(0, in_month(JANUARY, 1)), appended(40, in_month(MARCH, 2), first=1)
+    )
+    closed = await asyncio.gather(*(close(migrated_dsn, 30) for _ in range(4)))
+    assert [month for found in closed for month in found] == [JANUARY]
     assert "price_history_2026_01" not in attached(migrated_dsn)
 
 

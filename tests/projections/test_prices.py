@@ -81,7 +81,9 @@ def test_what_went_in_as_bytes_comes_out_of_the_rows(
     """bytes → model → row → model, digit for digit, trailing zeros too."""
     reset(migrated_dsn)
     own = [
-        event.model_copy(update={"symbol": f"S{n}", "time": NOON * 1_000_000 - event.time % SIXTY_DAYS})
+        event.model_copy(
+            update={"symbol": f"S{n}", "time": NOON * 1_000_000 - event.time % SIXTY_DAYS}
+        )
         for n, event in enumerate(events)
     ]
     batch = log_of(own, appended_ms=4_000_000_000_000)
@@ -89,7 +91,11 @@ def test_what_went_in_as_bytes_comes_out_of_the_rows(
     found: dict[str, Any] = {}
     for row in rows(migrated_dsn, "price_history"):
         time = micros(row["time"])
-        common = {"venue": row["venue"], "symbol": row["symbol"], "received": micros(row["received"])}
+        common = {
+            "venue": row["venue"],
+            "symbol": row["symbol"],
+            "received": micros(row["received"]),
+        }
         if row["side"] is None:
             found[row["symbol"]] = PriceIndex(
                 **common, price=row["price"], average=row["average"], time=int(row["trade_id"])
@@ -330,7 +336,11 @@ def test_seconds_are_those_of_an_independent_computation_in_any_order_of_arrival
 
 def test_a_late_trade_corrects_its_second(migrated_dsn: str) -> None:
     on_time = [trade(500, price=Decimal(10)), trade(600, price=Decimal(12))]
-    late = [trade(100, price=Decimal(9)), trade(900, price=Decimal(30)), trade(300, price=Decimal(1))]
+    late = [
+        trade(100, price=Decimal(9)),
+        trade(900, price=Decimal(30)),
+        trade(300, price=Decimal(1)),
+    ]
     run(migrated_dsn, [*on_time, *late], [2])
     (bar,) = rows(migrated_dsn, "price_seconds")
     assert (bar["open"], bar["high"], bar["low"], bar["close"]) == ("9", "30", "1", "30")
@@ -340,8 +350,12 @@ def test_a_late_trade_corrects_its_second(migrated_dsn: str) -> None:
 def test_an_index_value_is_a_price_without_volume(migrated_dsn: str) -> None:
     time = NOON * 1_000_000
     value = PriceIndex(
-        venue="cfbenchmarks", symbol="BRTI", price=Decimal("65000.50"), average=Decimal("64999.0"),
-        time=time, received=time + 5,
+        venue="cfbenchmarks",
+        symbol="BRTI",
+        price=Decimal("65000.50"),
+        average=Decimal("64999.0"),
+        time=time,
+        received=time + 5,
     )
     run(migrated_dsn, [value, value])
     (row,) = rows(migrated_dsn, "price_history")
@@ -392,8 +406,14 @@ def test_the_latest_price_and_quote_never_go_back(
         events.append(trade(n, time=base + time, sequence=sequence))
         events.append(
             PriceQuote(
-                venue="coinbase", symbol="BTC-USD", bid=Decimal(n + 1), bid_size=None,
-                ask=Decimal(n + 2), ask_size=None, time=base + time, sequence=sequence,
+                venue="coinbase",
+                symbol="BTC-USD",
+                bid=Decimal(n + 1),
+                bid_size=None,
+                ask=Decimal(n + 2),
+                ask_size=None,
+                time=base + time,
+                sequence=sequence,
                 received=base,
             )
         )
@@ -437,9 +457,9 @@ def test_every_kind_of_bad_record_is_a_dead_letter_of_its_own(migrated_dsn: str)
         return lambda record: replace(record, value=edit(record.value or b""))
 
     edits: list[Callable[[LogRecord], LogRecord]] = [
-        with_value(lambda value: b"not JSON"),
-        with_value(lambda value: None),
-        with_value(lambda value: b""),
+        with_value(lambda _: b"not JSON"),
+        with_value(lambda _: None),
+        with_value(lambda _: b""),
         with_value(lambda value: value.replace(b'"65000.10"', b"65000.10")),
         with_value(lambda value: value.replace(b'"65000.10"', b'"NaN"')),
         with_value(lambda value: value.replace(b'"65000.10"', b'"Infinity"')),
@@ -452,7 +472,8 @@ def test_every_kind_of_bad_record_is_a_dead_letter_of_its_own(migrated_dsn: str)
             record, headers=[*record.headers[:2], ("ce_type", b"price.trade.v9"), record.headers[3]]
         ),
         lambda record: replace(
-            record, headers=[*record.headers[:2], ("ce_type", b"nobody.knows.v1"), record.headers[3]]
+            record,
+            headers=[*record.headers[:2], ("ce_type", b"nobody.knows.v1"), record.headers[3]],
         ),
     ]
     records = list(batch.records)

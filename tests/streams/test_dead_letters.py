@@ -79,7 +79,7 @@ async def test_a_copy_is_whole_and_says_where_it_comes_from(
     error = ("dead_letter_error", b"not JSON")
     assert await copies(endpoints.brokers, topic, 2) == [
         (b"key", b"\x00{", [*headers, *about, ("dead_letter_offset", b"7"), error]),
-        (None, None, [*about, ("dead_letter_offset", b"9"), error]),
+        (None, b"", [*about, ("dead_letter_offset", b"9"), error]),
     ]
 
 

@@ -7,7 +7,10 @@ import json
 import time
 from typing import Any
 
+import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer import message_accumulator, producer
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from scene import Scene
 
 Header = tuple[str, bytes]
@@ -144,13 +147,13 @@ GOOD_VALUES: dict[str, bytes] = {
 class Writer:
     """Sends records to one topic: a good one after each, so that bad ones are never in a row."""
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
-        self._producer = producer
+    def __init__(self, client: AIOKafkaProducer, topic: str) -> None:
+        self._client = client
         self._topic = topic
         self._good = 0
 
     async def send(self, raw: bytes | None, attributes: list[Header], key: bytes | None) -> None:
-        await self._producer.send(self._topic, raw, key=key, headers=attributes)
+        await self._client.send(self._topic, raw, key=key, headers=attributes)
 
     async def good(self, count: int = 2) -> None:
         for _ in range(count):
@@ -165,8 +168,8 @@ async def write_all(brokers: str, topic: str, together: int) -> None:
     """Everything bad and everything odd, each between `together` good records."""
     async with AIOKafkaProducer(
         bootstrap_servers=brokers, max_request_size=16 * 1024 * 1024, acks="all"
-    ) as producer:
-        writer = Writer(producer, topic)
+    ) as client:
+        writer = Writer(client, topic)
         for raw in BAD_VALUES.values():
             await writer.good(together)
             await writer.send(raw, _HEADERS, b"coinbase:BTC-USD")
@@ -181,7 +184,7 @@ async def write_all(brokers: str, topic: str, together: int) -> None:
         await writer.send(value(trade_id="odd10"), _HEADERS, None)
         await writer.send(value(trade_id="odd11"), _HEADERS, b"\xff\xfe\0")
         await writer.good(together)
-        await producer.flush()
+        await client.flush()
 
 
 def test_each_bad_record_is_a_dead_letter(scene: Scene) -> None:
@@ -196,3 +199,35 @@ def test_each_bad_record_is_a_dead_letter(scene: Scene) -> None:
     assert count == 2 * (len(BAD_VALUES) + len(BAD_HEADERS))
     [(landed,)] = scene.query("select count(*) from price_history where trade_id like 'odd%%'")
     assert landed == len(GOOD_VALUES) + 1 + 2
+
+
+class NotUtf8(str):
+    """A header name of bytes that no client means to send."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return b"\xff\xfe"
+
+
+async def write_bad_header_name(brokers: str, topic: str) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=brokers, acks="all") as client:
+        writer = Writer(client, topic)
+        await writer.good(3)
+        odd = [*_HEADERS, (NotUtf8("x"), b"y")]
+        await writer.send(value(trade_id="bad"), odd, b"coinbase:BTC-USD")
+        await writer.good(3)
+        await client.flush()
+
+
+def test_header_name_not_utf8(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka's own parser fails on it, time and again; the fold cannot read it either."""
+    for module in (producer, message_accumulator):
+        monkeypatch.setattr(module, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
+    asyncio.run(write_bad_header_name(scene.home.brokers, scene.topic))
+    worker = scene.worker()
+    scene.wait_until_drained(seconds=60)
+    assert worker.lives, worker.output
+    assert scene.query('select "offset" from dead_letters') == [(3,)]
+    found = scene.query('select "offset" from price_history order by 1')
+    assert found == [(offset,) for offset in (0, 1, 2, 4, 5, 6)]

@@ -69,7 +69,7 @@ async def write(scene: Scene, events: list[tuple[str, dict[str, Any]]]) -> None:
         await producer.flush()
 
 
-@pytest.mark.parametrize("together", [1, 5, 1000])
+@pytest.mark.parametrize("together", [pytest.param(1, marks=pytest.mark.chaos), 7, 1000])
 def test_any_cut_of_the_log(scene: Scene, together: int) -> None:
     events = cases()
     worker = scene.worker()

@@ -12,7 +12,14 @@ from projections.unit import TRANSACTION_TIMEOUT_MS
 
 
 @pytest.mark.parametrize(
-    "step", ["in_copy", "before_seconds", "before_commit", "after_claim", "before_unit"]
+    "step",
+    [
+        "in_copy",
+        "before_seconds",
+        pytest.param("before_commit", marks=pytest.mark.chaos),  # the second test has it
+        pytest.param("after_claim", marks=pytest.mark.chaos),
+        pytest.param("before_unit", marks=pytest.mark.chaos),
+    ],
 )
 def test_frozen_past_its_session(scene: Scene, step: str) -> None:
     """Its late commit is refused, and the new owner waits no longer than the server allows."""
@@ -62,5 +69,7 @@ def test_frozen_owner_cannot_commit_late(scene: Scene) -> None:
     wait_for("the victim rejoined", lambda: scene.epochs("prices") != held)
     scene.wait_until_drained("prices")
     scene.verify("prices")
+    assert "fenced: another worker has the partitions" in victim.output
+    assert heir.lives, heir.output
     heir.kill()
     victim.kill()

@@ -75,7 +75,7 @@ def longest_pause(scene: Scene, join: object) -> float:
     longest = 0.0
     worker = join()
     begin = time.monotonic()
-    while time.monotonic() - begin < 12:
+    while time.monotonic() - begin < 8:
         now, at = scene.checkpoints("prices"), time.monotonic()
         for partition, offset in now.items():
             if offset != last[partition]:

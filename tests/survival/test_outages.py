@@ -24,7 +24,7 @@ def lose_postgres(scene: Scene, times: int) -> None:
 
 
 def test_postgres_killed(scene: Scene) -> None:
-    lose_postgres(scene, times=3)
+    lose_postgres(scene, times=2)
 
 
 @pytest.mark.chaos
@@ -63,7 +63,7 @@ def test_connection_cut_during_commit(scene: Scene, reached: bool) -> None:
         load = scene.load(per_second=1000)
         worker = scene.worker(dsn=cutter.dsn)
         scene.wait_for_progress()
-        time.sleep(8)
+        time.sleep(4)
         scene.finish(load)
         assert worker.lives, worker.output
         assert worker.terminate()[0] == 0

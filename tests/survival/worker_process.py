@@ -18,13 +18,13 @@ from typing import Any
 import psycopg
 from tally import Tally
 
-import projections.unit
 import streams.app
 from projections import checkpoint, deadletter
 from projections.base import Connection, Projection
 from projections.prices import Prices, derived, history
 from projections.unit import Projector
 from streams.app import Rules
+from streams.cli.running import log_to_stderr
 from streams.events import catalogue
 from streams.settings import Endpoints
 from streams.transport import Consumer
@@ -124,11 +124,12 @@ def half_copy(point: Failpoint) -> Callable[..., Any]:
 
 
 def main() -> int:
+    log_to_stderr()
     task = json.loads(sys.argv[1])
     # The scenario's topic takes the place of `price.ticks`.
     spec = dataclasses.replace(catalogue.TOPICS[0], name=task["topic"])
     catalogue.TOPICS = (spec, *catalogue.TOPICS)
-    streams.app.group_name = lambda name: f"{task['group']}-{name}"
+    streams.app.group_name = lambda projection: f"{task['group']}-{projection}"
     if task["fail"] is not None:
         install(Failpoint(**task["fail"]))
     chosen = [
@@ -140,5 +141,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    assert projections.unit.checkpoint is checkpoint
     sys.exit(main())

@@ -1,15 +1,14 @@
-"""Runs the worker with the dummy projection: `python -m dummy TOPIC VERSION BROKERS DSN`."""
+"""Runs the worker with the dummy projection: `python -m dummy NAME VERSION TOPIC BROKERS DSN`."""
 
 import sys
+
+from dummy.tally import Tally
 
 from streams.app import Rules
 from streams.settings import Endpoints
 from streams.worker import Worker
 
-from dummy.tally import Tally
-
 if __name__ == "__main__":
-    topic, version, brokers, dsn = sys.argv[1:]
-    Tally.topics = (topic,)
-    Tally.version = int(version)
-    sys.exit(Worker([Tally()], Endpoints(brokers, {}, dsn, False, False), Rules()).run())
+    Tally.name, version, topic, brokers, dsn = sys.argv[1:]
+    Tally.version, Tally.topics = int(version), (topic,)
+    sys.exit(Worker([Tally()], Endpoints(brokers, {}, dsn, True, True), Rules()).run())

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from projections.errors import Refusal
 from streams.connectors.runner import Backoff
-from streams.errors import Refusal, UserError
+from streams.errors import UserError
 from streams.up.children import (
     FAST_DEATHS,
     Child,

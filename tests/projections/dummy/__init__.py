@@ -1,0 +1,1 @@
+"""A projection added as a user would add one: a test of the frame."""
