@@ -259,7 +259,7 @@ async def test_a_copy_that_fails_costs_nothing(
         raise aiokafka.errors.KafkaError("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(running.consumer, "_commit", fail)
+        patch.setattr(running.consumer._thread._ensure_consumer(), "commit", fail)
         running.consumer._committed_offset.clear()
         assert await running.consumer.force_commit() is False
     await running.produce(20)

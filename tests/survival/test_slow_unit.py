@@ -41,7 +41,7 @@ class Slow(Tally):
 
     async def write(self, connection: Connection, facts: list[Row]) -> None:
         await super().write(connection, facts)
-        time.sleep(0.01 * len(facts))
+        time.sleep(0.01 * len(facts))  # noqa: ASYNC251 - as decoding does
         if any(offset == _BAD for _, offset, _ in facts):
             raise ValueError("this one is bad")
 
