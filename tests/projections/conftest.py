@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
-from dummy.tally import Tally
 from psycopg import sql
 
 from projections.base import Connection
@@ -14,6 +13,7 @@ from projections.database import connect
 from projections.migrations import migrate
 from projections.prices import Prices
 from streams.embedded.stack import StackInfo
+from tests.projections.dummy.tally import Tally
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from logs import NOON, TICKS, LogRecord, record_of, trade
-from strategies import USUAL_TIMES, events
 
 from projections.base import Batch, Partition
 from projections.prices import columns
@@ -26,6 +24,8 @@ from streams.events import (
     decode,
 )
 from streams.events.types import EARLIEST_TIME, LAST_TIME
+from tests.projections.logs import NOON, TICKS, LogRecord, record_of, trade
+from tests.strategies import USUAL_TIMES, events
 
 Row = dict[str, Any]
 Read = tuple[list[Row], list[Row], list[tuple[Partition, int, str]]]

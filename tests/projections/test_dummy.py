@@ -14,12 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dummy.tally
 import pytest
 from aiokafka import AIOKafkaProducer
 from confluent_kafka.admin import AdminClient, NewTopic
-from dummy.tally import Tally
-from logs import claim, log_of, rows, trade
 
 from projections import PROJECTIONS
 from projections.base import Projection
@@ -29,8 +26,11 @@ from projections.unit import Projector
 from streams.embedded.stack import StackInfo
 from streams.events import encode
 from streams.worker import REFUSED
+from tests.projections.dummy import tally
+from tests.projections.dummy.tally import Tally
+from tests.projections.logs import claim, log_of, rows, trade
 
-FOLDER = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Place:
 
     def command(self, version: int = 1) -> list[str]:
         own = [self.name, str(version), self.topic, self.brokers, self.dsn]
-        return [sys.executable, "-m", "dummy", *own]
+        return [sys.executable, "-m", "tests.projections.dummy", *own]
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def worker(place: Place) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(place.command(), cwd=FOLDER)
+    process = subprocess.Popen(place.command(), cwd=ROOT)
     try:
         yield process
     finally:
@@ -91,7 +91,7 @@ def progress(place: Place) -> int:
 
 
 def test_a_projection_is_a_module_an_sql_file_and_a_registration() -> None:
-    code = Path(dummy.tally.__file__).read_text().splitlines()
+    code = Path(tally.__file__).read_text().splitlines()
     assert len([line for line in code if line.strip()]) <= 35
     assert Tally.sql_path().is_file()
     registered: dict[str, type[Projection[Any]]] = {**PROJECTIONS, Tally.name: Tally}
@@ -137,7 +137,7 @@ def test_the_worker_of_another_version_ends_with_what_to_do(place: Place) -> Non
     asyncio.run(produce(place, 0, 5))
     ended = subprocess.run(
         place.command(version=2),
-        cwd=FOLDER,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=90,
@@ -160,7 +160,7 @@ def test_the_worker_of_a_topic_made_anew_ends_with_what_to_do(place: Place) -> N
     wait_for(lambda: place.topic not in client.list_topics(timeout=10).topics)
     client.create_topics([NewTopic(place.topic, 3)])[place.topic].result()
     ended = subprocess.run(
-        place.command(), cwd=FOLDER, capture_output=True, text=True, timeout=90, check=False
+        place.command(), cwd=ROOT, capture_output=True, text=True, timeout=90, check=False
     )
     assert ended.returncode == REFUSED
     assert "made anew" in ended.stderr

@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from dummy.tally import Tally
-from logs import claim, log_of, rows, trade
 from typer.testing import CliRunner
 
 from projections import PROJECTIONS, generation
@@ -22,6 +20,8 @@ from projections.migrations import migrate, status
 from projections.prices import Prices
 from projections.unit import Projector
 from streams.cli import app
+from tests.projections.dummy.tally import Tally
+from tests.projections.logs import claim, log_of, rows, trade
 
 ALL = ["migration 0001_spine", "migration 0002_reference_venues"]
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from logs import DAY_S, TICKS, TOPIC_ID, claim, log_of, rows, trade
 
 from projections.base import Batch, Connection, Partition
 from projections.checkpoint import LogStart
@@ -17,6 +16,7 @@ from projections.prices import Prices
 from projections.prices.months import Months, close_old, following, partition_name
 from projections.unit import Projector
 from streams.events import PriceTrade
+from tests.projections.logs import DAY_S, TICKS, TOPIC_ID, claim, log_of, rows, trade
 
 JANUARY, FEBRUARY, MARCH = dt.date(2026, 1, 1), dt.date(2026, 2, 1), dt.date(2026, 3, 1)
 

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from logs import NOON, TICKS, LogRecord, claim, cut, empty, log_of, rows, trade
-from strategies import indexes, quotes, trades
 
 from projections.base import Batch
 from projections.prices import Prices
 from projections.unit import Projector
 from streams.events import Event, PriceIndex, PriceQuote, PriceTrade, decode
+from tests.projections.logs import NOON, TICKS, LogRecord, claim, cut, empty, log_of, rows, trade
+from tests.strategies import indexes, quotes, trades
 
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

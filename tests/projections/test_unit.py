@@ -13,10 +13,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from dummy.tally import Tally
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from logs import TICKS, TOPIC_ID, LogRecord, claim, cut, empty, log_of, rows, trade, unreadable
 
 from projections import unit
 from projections.base import Batch, Connection, Partition, Recorded
@@ -25,6 +23,19 @@ from projections.database import connect
 from projections.deadletter import Limits
 from projections.errors import Fenced, Refusal
 from projections.unit import Projector
+from tests.projections.dummy.tally import Tally
+from tests.projections.logs import (
+    TICKS,
+    TOPIC_ID,
+    LogRecord,
+    claim,
+    cut,
+    empty,
+    log_of,
+    rows,
+    trade,
+    unreadable,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scene import Scene
 
 from streams.embedded import stack as embedded
 from streams.embedded.home import Home
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
+from tests.survival.scene import Scene
 
 
 @pytest.fixture(scope="session")

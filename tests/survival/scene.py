@@ -20,10 +20,7 @@ from typing import Any
 import psutil
 import psycopg
 from confluent_kafka import TopicPartition
-from fold import differences, fold, read_log
-from load import Load, Market
 from psycopg import sql
-from tally import Tally, digest
 
 from projections.migrations import migrate
 from projections.prices import Prices
@@ -32,8 +29,11 @@ from streams.embedded import stack as embedded
 from streams.embedded.home import Home
 from streams.events.catalogue import TOPICS, dead_letter_spec
 from streams.settings import Endpoints
+from tests.fold import differences, fold, read_log
+from tests.survival.load import Load, Market
+from tests.survival.tally import Tally, digest
 
-_HERE = Path(__file__).parent
+_ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
 BOTH = ("prices", "tally")
 #: Generous, because machines that run tests are busy.
@@ -57,7 +57,8 @@ class WorkerProcess:
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, str(_HERE / "worker_process.py"), json.dumps(task)],
+                [sys.executable, "-m", "tests.survival.worker_process", json.dumps(task)],
+                cwd=_ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -85,7 +86,8 @@ class WorkerProcess:
         self.process.wait()
 
     def terminate(self, seconds: float = 30.0) -> tuple[int, float]:
-        """SIGTERM; returns the exit status and the seconds that it took."""
+        """SIGTERM, once it is handled; returns the exit status and the seconds that it took."""
+        wait_for("signal handlers", lambda: "handles signals" in self.output or not self.lives)
         begin = time.monotonic()
         self.process.terminate()
         status = self.process.wait(timeout=seconds)

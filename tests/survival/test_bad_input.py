@@ -11,7 +11,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer import message_accumulator, producer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
-from scene import Scene
+
+from tests.survival.scene import Scene
 
 Header = tuple[str, bytes]
 

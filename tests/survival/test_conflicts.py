@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from scene import Scene
+
+from tests.survival.scene import Scene
 
 _NOW = time.time_ns() // 1000
 

@@ -6,9 +6,9 @@ import signal
 import time
 
 import pytest
-from scene import PARTITIONS, Scene, frozen, wait_for
 
 from projections.unit import TRANSACTION_TIMEOUT_MS
+from tests.survival.scene import PARTITIONS, Scene, frozen, wait_for
 
 
 @pytest.mark.parametrize(

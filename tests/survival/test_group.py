@@ -6,7 +6,8 @@ import time
 from random import Random
 
 import pytest
-from scene import Scene, wait_for
+
+from tests.survival.scene import Scene, wait_for
 
 
 def join_and_leave(scene: Scene, times: int, seed: int) -> None:

@@ -7,7 +7,8 @@ import time
 from random import Random
 
 import pytest
-from scene import Scene
+
+from tests.survival.scene import Scene
 
 STEPS = [
     ("in_claim", 1),

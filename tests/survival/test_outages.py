@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from proxy import CommitCutter
-from scene import Scene
+
+from tests.survival.proxy import CommitCutter
+from tests.survival.scene import Scene
 
 
 def lose_postgres(scene: Scene, times: int) -> None:

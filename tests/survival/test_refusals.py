@@ -8,7 +8,8 @@ import time
 from aiokafka import AIOKafkaProducer
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from scene import BOTH, PARTITIONS, Scene, WorkerProcess, wait_for
+
+from tests.survival.scene import BOTH, PARTITIONS, Scene, WorkerProcess, wait_for
 
 REFUSED = 75
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from scene import Scene
-from tally import Row, Tally
 
 from projections import unit
 from projections.base import Batch, Connection, Partition
 from projections.checkpoint import LogStart
+from tests.survival.scene import Scene
+from tests.survival.tally import Row, Tally
 
 _SOURCE = Partition("slow", 0)
 _ID = "00000000-0000-0000-0000-000000000001"

@@ -1,6 +1,8 @@
-"""A worker as a process of its own, with a place to die or to freeze: `python worker_process.py`.
+"""A worker as a process of its own, with a place to die or to freeze.
 
-Its task is one JSON object, the only argument: {"brokers", "dsn", "topic", "group",
+`python -m tests.survival.worker_process TASK` from the root of the repository.
+
+The task is one JSON object: {"brokers", "dsn", "topic", "group",
 "projections", "fail"}. `fail`, where it is set, names a step of a projection's unit of work and
 what happens when it is reached for the nth time: {"projection", "step", "nth", "action"}.
 """
@@ -15,8 +17,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import faust
 import psycopg
-from tally import Tally
 
 import streams.app
 from projections import checkpoint, deadletter
@@ -29,6 +31,7 @@ from streams.events import catalogue
 from streams.settings import Endpoints
 from streams.transport import Consumer
 from streams.worker import Worker
+from tests.survival.tally import Tally
 
 ACTIONS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 PROJECTIONS: dict[str, type[Projection[Any]]] = {"prices": Prices, "tally": Tally}
@@ -123,8 +126,20 @@ def half_copy(point: Failpoint) -> Callable[..., Any]:
     return copy_rows
 
 
+def announce_signal_handlers() -> None:
+    """Before them, SIGTERM ends a process at once: a test that wants a clean stop waits."""
+    original = faust.Worker.install_signal_handlers
+
+    def installed(worker: Any) -> None:
+        original(worker)
+        print("handles signals", flush=True)
+
+    faust.Worker.install_signal_handlers = installed
+
+
 def main() -> int:
     log_to_stderr()
+    announce_signal_handlers()
     task = json.loads(sys.argv[1])
     # The scenario's topic takes the place of `price.ticks`.
     spec = dataclasses.replace(catalogue.TOPICS[0], name=task["topic"])

@@ -1,12 +1,11 @@
-"""Runs the worker with the dummy projection: `python -m dummy NAME VERSION TOPIC BROKERS DSN`."""
+"""The worker with the dummy projection: arguments NAME VERSION TOPIC BROKERS DSN."""
 
 import sys
-
-from dummy.tally import Tally
 
 from streams.app import Rules
 from streams.settings import Endpoints
 from streams.worker import Worker
+from tests.projections.dummy.tally import Tally
 
 if __name__ == "__main__":
     Tally.name, version, topic, brokers, dsn = sys.argv[1:]

@@ -9,10 +9,10 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import decimals, events
 
 from streams.events import DecodeError, Event, PriceTrade, catalogue, decode, encode
 from streams.events.codec import MAX_VALUE_BYTES
+from tests.strategies import decimals, events
 
 TRADE: dict[str, Any] = {
     "venue": "coinbase",

@@ -6,11 +6,11 @@ from typing import Any
 import orjson
 import pytest
 from hypothesis import given
-from strategies import events, trades
 
 from streams.events import Event, PriceTrade, encode
 from streams.events.catalogue import EVENTS, TOPICS
 from streams.events.schema import asyncapi, event_schema
+from tests.strategies import events, trades
 
 
 def references(node: Any) -> list[str]:
