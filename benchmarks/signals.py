@@ -26,6 +26,6 @@ def uninterrupted() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _as_ctrl_c(number: int, frame: FrameType | None) -> None:
+def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:
     # Not KeyboardInterrupt at once: asyncio turns SIGINT into a cancellation of its main task.
     signal.raise_signal(signal.SIGINT)

@@ -118,7 +118,8 @@ def totals(dsn: str, table: str) -> Totals:
         query = sql.SQL(
             "select count(*), count(distinct (venue, symbol, time, trade_id)),"
             " count(*) filter (where side = 'buy'), coalesce(sum(price), 0),"
-            f" coalesce(sum(size), 0), coalesce(sum({micros.format('time')}), 0), coalesce(sum(sequence), 0),"
+            f" coalesce(sum(size), 0), coalesce(sum({micros.format('time')}), 0),"
+            " coalesce(sum(sequence), 0),"
             f" coalesce(sum({micros.format('received')}), 0) from {{}}"
         ).format(sql.SQL(table))
         row = connection.execute(query).fetchone()
