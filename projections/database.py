@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from projections.base import Connection
 
 #: Taking over must be durable, and must not wait behind a frozen worker for ever.
-CLAIM_SETTINGS: Mapping[str, str] = {"synchronous_commit": "on", "lock_timeout": "8000"}
+CLAIM_SETTINGS: Mapping[str, str] = {"synchronous_commit": "on", "lock_timeout": "2000"}
 
 
 async def connect(dsn: str, name: str, settings: Mapping[str, str]) -> Connection:

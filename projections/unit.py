@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,13 @@ log = structlog.get_logger(__name__)
 #: A unit's transaction may last this long (milliseconds): less than the session timeout of the
 #: consumer group (6 s), so that a frozen worker does not hold up the one that takes over.
 TRANSACTION_TIMEOUT_MS = 5_000
+# The server's transaction_timeout does not end a COPY that waits for its client, so a worker that
+# froze there would hold its checkpoints for ever.
+_END_OVERDUE = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and usename = current_user and application_name = %s
+    and xact_start < clock_timestamp() - make_interval(secs => %s)
+"""
 _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -62,6 +70,14 @@ def _count(batches: Sequence[Batch]) -> int:
     return sum(len(batch.records) for batch in batches)
 
 
+def _took_too_long(error: Exception, began: float) -> bool:
+    """Whether a unit that began then (monotonic seconds) outlasted its transaction.
+
+    Where the server ended it during a rollback, psycopg only says that the connection is lost.
+    """
+    return is_timeout(error) or time.monotonic() - began >= TRANSACTION_TIMEOUT_MS / 1000
+
+
 class Projector:
     """Commits batches of one projection, under the claims that it holds.
 
@@ -92,6 +108,9 @@ class Projector:
         self.forget()
         name = self.projection.name
         async with await connect(self._dsn, f"{name} claim", CLAIM_SETTINGS) as connection:
+            await connection.execute(
+                _END_OVERDUE, [f"tickertape {name} unit", TRANSACTION_TIMEOUT_MS / 1000]
+            )
             async with connection.transaction():
                 generation = await checkpoint.current_generation(
                     connection, name, self.projection.version
@@ -115,6 +134,7 @@ class Projector:
         claims = self.claims
         unit = spans(batches, claims)
         for attempt in itertools.count():
+            began = time.monotonic()
             try:
                 await self._transact(batches, unit, decoded)
                 break
@@ -127,7 +147,7 @@ class Projector:
             except Exception as error:
                 if self.claims is not claims:
                     raise Fenced from error
-                if is_timeout(error) and _count(batches) > 1:
+                if _count(batches) > 1 and _took_too_long(error, began):
                     return await self._commit_halves(batches)
                 await self._pause(attempt, error, unit)
         if self.claims is claims:

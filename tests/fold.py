@@ -46,7 +46,7 @@ COLUMNS: Mapping[str, str] = {
     "latest_price": "venue, symbol, time, sequence, trade_id, price, size, side, received",
     "latest_quote": "venue, symbol, time, sequence, bid, bid_size, ask, ask_size, received",
     "price_conflicts": "venue, symbol, time, trade_id, content, price, size, side, sequence,"
-    ' received, appended, "partition", "offset"',
+    ' average, received, appended, "partition", "offset"',
 }
 
 
@@ -386,7 +386,7 @@ def _history_row(t: Trade) -> Row:
 
 def _conflict_row(t: Trade) -> Row:
     record = t.record
-    what = (t.content, t.price, t.size, t.side, t.sequence, _when(t.received))
+    what = (t.content, t.price, t.size, t.side, t.sequence, t.average, _when(t.received))
     where = (_when(record.appended * 1000), record.partition, record.offset)
     return (t.venue, t.symbol, _when(t.time), t.trade_id, *what, *where)
 

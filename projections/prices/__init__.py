@@ -79,5 +79,5 @@ class Prices(Projection[Facts]):
             # A month was closed since it was made ready: ask again, and refuse its trades.
             self._months.forget()
             raise MonthClosed(_CLOSED) from error
-        await derived.write_seconds(connection, facts.trades)
+        await derived.write_seconds(connection, self.name, facts.trades)
         await derived.write_latest(connection, facts.trades, facts.quotes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from projections.base import Connection
+from projections.locks import lock_keys
 
 _SYMBOL = ["venue", "symbol"]
 _SECOND_US = 1_000_000
@@ -85,13 +86,19 @@ _QUOTE_FIELDS = [
 ]
 
 
-async def write_seconds(connection: Connection, trades: pl.DataFrame) -> None:
-    """Recompute every second that these trades fall into."""
+async def write_seconds(connection: Connection, projection: str, trades: pl.DataFrame) -> None:
+    """Recompute every second that these trades fall into.
+
+    The lock makes that right even where a symbol's records are in two partitions, as happens when
+    two clients partition keys differently.
+    """
     if not trades.height:
         return
     touched = (
         trades.select(*_SYMBOL, epoch=pl.col("time") // _SECOND_US).unique().sort(*_SYMBOL, "epoch")
     )
+    keys = (f"{venue}:{symbol}" for venue, symbol in touched.select(_SYMBOL).unique().iter_rows())
+    await lock_keys(connection, projection, keys)
     await connection.execute(_SECONDS, [touched[name].to_list() for name in touched.columns])
 
 

@@ -53,7 +53,7 @@ where h.venue = s.venue and h.symbol = s.symbol and h.time = s.time and h.trade_
     and (s.price, s.size, s.side) is not distinct from (h.price, h.size, h.side)
 """
 
-_KEPT = 'price, size, side, sequence, received, appended, "partition", "offset"'
+_KEPT = 'price, size, side, sequence, average, received, appended, "partition", "offset"'
 # Every content of a key that differs from the one held, and the one held beside them.
 _DIFFERENT = f"""
 with differing as (
@@ -81,7 +81,7 @@ select distinct on (venue, symbol, time, trade_id, content)
         partition by venue, symbol, time, trade_id, content
         order by sequence is null, "partition", "offset"
     ),
-    received, appended, "partition", "offset"
+    average, received, appended, "partition", "offset"
 from contents
 order by venue, symbol, time, trade_id, content, "partition", "offset"
 on conflict (venue, symbol, time, trade_id, content) do update

@@ -110,6 +110,7 @@ create table price_conflicts (
     size      numeric,
     side      text,
     sequence  bigint,
+    average   numeric,
     received  timestamptz not null,
     appended  timestamptz not null,
     partition integer     not null,

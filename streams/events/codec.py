@@ -61,6 +61,10 @@ def ce_type(headers: Headers) -> str:
     Raises DecodeError when the CloudEvents version or type is missing or unusable.
     """
     attributes = dict(headers)
+    try:
+        "".join(attributes).encode()
+    except UnicodeEncodeError as error:
+        raise DecodeError("a header name is not UTF-8") from error
     if attributes.get("ce_specversion") != SPEC_VERSION:
         raise DecodeError("header ce_specversion is not 1.0")
     if not attributes.get("ce_id"):

@@ -182,7 +182,7 @@ async def write_all(brokers: str, topic: str, together: int) -> None:
             await writer.send(value(trade_id="odd0"), attributes, b"coinbase:BTC-USD")
         for raw in GOOD_VALUES.values():
             await writer.send(raw, _HEADERS, b"coinbase:BTC-USD")
-        await writer.send(value(trade_id="odd10"), _HEADERS, None)
+        await writer.send(value(trade_id=f"odd10-{together}"), _HEADERS, None)
         await writer.send(value(trade_id="odd11"), _HEADERS, b"\xff\xfe\0")
         await writer.good(together)
         await client.flush()
@@ -199,7 +199,7 @@ def test_each_bad_record_is_a_dead_letter(scene: Scene) -> None:
     [(count,)] = scene.query("select count(*) from dead_letters")
     assert count == 2 * (len(BAD_VALUES) + len(BAD_HEADERS))
     [(landed,)] = scene.query("select count(*) from price_history where trade_id like 'odd%%'")
-    assert landed == len(GOOD_VALUES) + 1 + 2
+    assert landed == len(GOOD_VALUES) + 1 + 3
 
 
 class NotUtf8(str):
