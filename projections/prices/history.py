@@ -11,6 +11,8 @@ from projections.prices.facts import TRADE_COLUMNS
 _COLUMNS = ", ".join(f'"{name}"' for name in TRADE_COLUMNS)
 _COPY = f"copy price_history ({_COLUMNS}) from stdin (format csv)".encode()
 _COPY_STAGED = f"copy staged_trades ({_COLUMNS}) from stdin (format csv)".encode()
+_COPY_REPEATED = f"copy repeated_trades ({_COLUMNS}) from stdin (format csv)".encode()
+_KEY = ["venue", "symbol", "time", "trade_id"]
 
 _STAGING = """
 create temporary table if not exists staged_trades (like price_history including defaults)
@@ -21,22 +23,32 @@ delete from staged_trades;
 delete from repeated_trades;
 """
 
-# The first by offset becomes the row; what has a row already is a repeat, and looked at further.
-_INSERT = f"""
-with inserted as (
-    insert into price_history ({_COLUMNS})
-    select {_COLUMNS} from staged_trades
-    order by "partition", "offset"
-    on conflict do nothing
-    returning "partition", "offset"
-)
+# Looked up one by one, by the limit: the planner, who knows nothing of a temporary table, would
+# otherwise read all of the history.
+_FIND_REPEATED = f"""
 insert into repeated_trades ({_COLUMNS})
+select {", ".join("s." + name for name in _COLUMNS.split(", "))}
+from staged_trades as s
+cross join lateral (
+    select from price_history as h
+    where h.venue = s.venue and h.symbol = s.symbol and h.time = s.time
+        and h.trade_id = s.trade_id
+    limit 1
+) as found
+"""
+
+_ADD_NEW = f"""
+insert into price_history ({_COLUMNS})
 select {_COLUMNS} from staged_trades as s
 where not exists (
-    select from inserted as i
-    where i."partition" = s."partition" and i."offset" = s."offset"
+    select from repeated_trades as r
+    where r."partition" = s."partition" and r."offset" = s."offset"
 )
 """
+
+# From here on the planner joins few rows with all of the history: by its key, and no other way.
+_JOIN_BY_KEY = "set local enable_hashjoin = off; set local enable_mergejoin = off"
+_JOIN_AS_USUAL = "set local enable_hashjoin = on; set local enable_mergejoin = on"
 
 # What one channel lacks (a sequence) is filled from the other.
 _FILL = """
@@ -136,26 +148,39 @@ class History:
         """
         if not trades.height:
             return
-        rows = trades.write_csv(include_header=False).encode()
         if self._stage_next:
             self._stage_next -= 1
-            await self._write_staged(connection, rows)
+            await self._write_staged(connection, trades)
             return
         try:
             async with connection.transaction():
-                await _copy(connection, _COPY, rows)
+                await _copy(connection, _COPY, _rows(trades))
         except errors.UniqueViolation:
             self._stage_next = _UNITS_STAGED
-            await self._write_staged(connection, rows)
+            await self._write_staged(connection, trades)
 
-    async def _write_staged(self, connection: Connection, rows: bytes) -> None:
+    async def _write_staged(self, connection: Connection, trades: pl.DataFrame) -> None:
+        """The first of a key by offset becomes the row; all others are looked at further."""
+        trades = trades.sort("partition", "offset")
+        is_first = trades.select(pl.struct(_KEY).is_first_distinct()).to_series()
         await connection.execute(_STAGING)
-        await _copy(connection, _COPY_STAGED, rows)
-        if not (await connection.execute(_INSERT)).rowcount:
-            return
-        await connection.execute(_FILL)
-        if (await connection.execute(_DIFFERENT)).rowcount:
-            await connection.execute(_WINNERS)
+        await _copy(connection, _COPY_STAGED, _rows(trades.filter(is_first)))
+        repeated = (await connection.execute(_FIND_REPEATED)).rowcount
+        if not is_first.all():
+            later = trades.filter(~is_first)
+            await _copy(connection, _COPY_REPEATED, _rows(later))
+            repeated += later.height
+        await connection.execute(_ADD_NEW)
+        if repeated:
+            await connection.execute(_JOIN_BY_KEY)
+            await connection.execute(_FILL)
+            if (await connection.execute(_DIFFERENT)).rowcount:
+                await connection.execute(_WINNERS)
+            await connection.execute(_JOIN_AS_USUAL)
+
+
+def _rows(trades: pl.DataFrame) -> bytes:
+    return trades.write_csv(include_header=False).encode()
 
 
 async def _copy(connection: Connection, statement: bytes, rows: bytes) -> None:
