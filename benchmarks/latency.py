@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
@@ -50,7 +51,7 @@ def measure(info: StackInfo, contender: Contender) -> Latency:
     """
     name = f"bench-latency-{time.time_ns()}"
     asyncio.run(topics.create(info.brokers, name))
-    dsn = table.fresh_database(info.dsn, _DATABASE)
+    dsn = table.fresh_database(info.dsn, _DATABASE, datetime.now(UTC))
     try:
         with ExitStack() as stack:
             workdir = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -17,6 +18,14 @@ from benchmarks.contender import Job
 from benchmarks.dataset import KEYS
 
 _PAUSE_S = 0.001
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _micros(value: int | datetime) -> int:
+    """The peers' table has integers, ours has timestamps."""
+    return value if isinstance(value, int) else (value - _EPOCH) // timedelta(microseconds=1)
 
 
 def _probe(dsn: str, table: str, seen: str) -> None:
@@ -38,7 +47,7 @@ def _probe(dsn: str, table: str, seen: str) -> None:
             at = time.time()
             assert row is not None
             lines = [
-                f"{at} {key} {value}\n"
+                f"{at} {key} {_micros(value)}\n"
                 for key, (value, before) in enumerate(zip(row, last, strict=True))
                 if value != before
             ]

@@ -31,22 +31,25 @@ def _ddl() -> str:
     return text
 
 
-def fresh_database(admin_dsn: str, name: str) -> str:
-    """Makes database `name` anew with the empty table in it; gives its DSN."""
+def fresh_database(admin_dsn: str, name: str, at: datetime = STARTS) -> str:
+    """Makes database `name` anew with the empty table in it, for trades of that time on.
+
+    Gives its DSN.
+    """
     with psycopg.connect(admin_dsn, autocommit=True) as connection:
         identifier = sql.Identifier(name)
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(identifier))
         connection.execute(sql.SQL("create database {}").format(identifier))
     dsn = make_conninfo(admin_dsn, dbname=name)
-    create(dsn)
+    create(dsn, at)
     return dsn
 
 
-def create(dsn: str) -> None:
-    """Makes the empty tables, and the partition that all of the dataset falls into."""
+def create(dsn: str, at: datetime = STARTS) -> None:
+    """Makes the empty tables, and the partition that all trades of that time on fall into."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(_ddl().encode())
-    _attach_partition(dsn, STARTS)
+    _attach_partition(dsn, at)
 
 
 def drop_database(admin_dsn: str, name: str) -> None:

@@ -30,8 +30,8 @@ SESSION_TIMEOUT = 6.0
 UNIT_RECORDS = 10_000
 #: One fetch returns at most this many records.
 FETCH_RECORDS = 5_000
-#: Fetches that wait in the agent's queue; with FETCH_RECORDS it bounds the worker's memory.
-WAITING_FETCHES = 4
+#: Fetches that may wait in the agent's queue; records are bounded by `streams.ledger`.
+WAITING_FETCHES = 1_000
 
 
 class FetchSchema(faust.Schema):
@@ -123,10 +123,14 @@ class Agent:
         event: EventT
         async for event in stream.events():
             fetch = cast(Fetch, event.value)
+            self._ledger.taken(fetch)
             waiting.append(fetch)
             records += len(fetch.records)
-            if records < UNIT_RECORDS and not stream.channel.queue.empty():
-                continue
+            if records < UNIT_RECORDS:
+                if stream.channel.queue.empty():
+                    await self._settle()
+                if not stream.channel.queue.empty():
+                    continue
             await self._launch(waiting)
             waiting, records = [], 0
 
@@ -140,10 +144,15 @@ class Agent:
             self._recover()
             return
         decoded = self._decode(batches)
-        if self._in_flight is not None:
-            await self._in_flight
+        await self._settle()
         if batches:
             self._in_flight = asyncio.create_task(self._commit(batches, decoded, rebalances))
+
+    async def _settle(self) -> None:
+        """Wait for the unit that is under way; what comes meanwhile joins the next one."""
+        if self._in_flight is not None:
+            await self._in_flight
+            self._in_flight = None
 
     def _decode(self, batches: Sequence[Batch]) -> Decoded[Any] | None:
         """Ahead of the unit of work. Where that fails, the unit tries again, and isolates why."""

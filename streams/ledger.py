@@ -14,6 +14,10 @@ class GapError(Exception):
     """Records do not follow the last projected one: some were lost on the way here."""
 
 
+#: Records that may wait for the agent: it bounds the worker's memory, whatever the backlog.
+WAITING_RECORDS = 15_000
+
+
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """Records of one partition as fetched, tagged with the seek that they follow."""
@@ -34,12 +38,27 @@ class Ledger:
         self.rebalances = 0
         self._seek: int | None = None
         self._next: dict[Partition, int] = {}
+        self._waiting = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another fetch may be put before the agent."""
+        return self._waiting < WAITING_RECORDS
+
+    def put(self, fetch: Fetch) -> None:
+        """Count a fetch that waits for the agent."""
+        self._waiting += len(fetch.records)
+
+    def taken(self, fetch: Fetch) -> None:
+        """The agent has it. Fetches of before a rebalance are counted no more."""
+        self._waiting = max(0, self._waiting - len(fetch.records))
 
     def forget(self) -> None:
         """Accept nothing until the next claim."""
         self.rebalances += 1
         self._seek = None
         self._next = {}
+        self._waiting = 0
         self.projector.forget()
 
     def accept_after(self, seek: int) -> None:

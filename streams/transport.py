@@ -39,6 +39,8 @@ INFRASTRUCTURE = (psycopg.Error, aiokafka.errors.KafkaError, OSError, TimeoutErr
 _BACKOFF = (0.1, 0.2, 0.5, 1.0)
 #: Copying checkpoints to Kafka is a courtesy to lag tools and may take this long (seconds).
 _COPY_TIMEOUT = 5.0
+#: How often (seconds) the fetcher looks whether the agent has caught up.
+_ROOM_POLL = 0.002
 #: The broker has this long (seconds) to say where the logs begin and end.
 _BOUNDS_TIMEOUT = 5.0
 #: A revocation waits this long (seconds) for the unit that is under way.
@@ -125,6 +127,8 @@ class Consumer(driver.Consumer):
         """One message for each batch; its value is a Fetch, its offset the last record's."""
         fetched, _ = await self._wait_next_records(timeout)
         for tp, (seek, records) in (fetched or {}).items():
+            while not self.ledger.has_room and not self.should_stop:
+                await asyncio.sleep(_ROOM_POLL)
             # Waiting, never returning: leaving here would lose records fetched after a seek.
             if not self.flow_active:
                 await self.wait(cast(Any, self.can_resume_flow))
@@ -133,7 +137,9 @@ class Consumer(driver.Consumer):
             if not records or seek != self._consumer_thread.seeks:
                 continue
             self._read_offset[tp] = None  # disarms Faust's read filter and its gap list
-            yield tp, self._batch_message(tp, Fetch(seek, Partition(*tp), records))
+            fetch = Fetch(seek, Partition(*tp), records)
+            self.ledger.put(fetch)
+            yield tp, self._batch_message(tp, fetch)
 
     def _batch_message(self, tp: TP, fetch: Fetch) -> Any:
         last = fetch.records[-1]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import polars as pl
 
 from projections.base import Connection
 from projections.locks import lock_keys
 
-_SYMBOL = ["venue", "symbol"]
 _SECOND_US = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Recomputed from the facts, so that any order of arrival gives the same row.
 _SECONDS = """
@@ -94,12 +97,13 @@ async def write_seconds(connection: Connection, projection: str, trades: pl.Data
     """
     if not trades.height:
         return
-    touched = (
-        trades.select(*_SYMBOL, epoch=pl.col("time") // _SECOND_US).unique().sort(*_SYMBOL, "epoch")
+    columns = (trades[name].to_list() for name in ("venue", "symbol", "time"))
+    touched = sorted(
+        {(venue, symbol, time // _SECOND_US) for venue, symbol, time in zip(*columns, strict=True)}
     )
-    keys = (f"{venue}:{symbol}" for venue, symbol in touched.select(_SYMBOL).unique().iter_rows())
+    keys = {f"{venue}:{symbol}" for venue, symbol, _ in touched}
     await lock_keys(connection, projection, keys)
-    await connection.execute(_SECONDS, [touched[name].to_list() for name in touched.columns])
+    await connection.execute(_SECONDS, [list(column) for column in zip(*touched, strict=True)])
 
 
 async def write_latest(connection: Connection, trades: pl.DataFrame, quotes: pl.DataFrame) -> None:
@@ -109,22 +113,28 @@ async def write_latest(connection: Connection, trades: pl.DataFrame, quotes: pl.
         (_LATEST_QUOTE, quotes, _QUOTE_FIELDS),
     ):
         if frame.height:
-            newest = (
-                newest_of_each(frame)
-                .select(fields)
-                .with_columns(
-                    pl.from_epoch(pl.col("time", "received"), time_unit="us").dt.replace_time_zone(
-                        "UTC"
-                    )
-                )
+            newest = [frame.row(index, named=True) for index in newest_of_each(frame)]
+            await connection.execute(
+                statement, [[_value(row, field) for row in newest] for field in fields]
             )
-            await connection.execute(statement, [newest[name].to_list() for name in fields])
 
 
-def newest_of_each(frame: pl.DataFrame) -> pl.DataFrame:
-    """The last row of each symbol by time, then sequence, then offset."""
-    return (
-        frame.sort("time", pl.col("sequence").fill_null(-1), "offset")
-        .unique(_SYMBOL, keep="last", maintain_order=True)
-        .sort(_SYMBOL)
-    )
+def newest_of_each(frame: pl.DataFrame) -> list[int]:
+    """The index of each symbol's last row by time, then sequence, then offset; sorted by symbol.
+
+    In plain Python: most units are small, and setting up data frame operations outlasts them.
+    """
+    names = ("venue", "symbol", "time", "sequence", "offset")
+    newest: dict[tuple[str, str], tuple[int, int, int, int]] = {}
+    rows = zip(*(frame[name].to_list() for name in names), strict=True)
+    for index, (venue, symbol, time, sequence, offset) in enumerate(rows):
+        rank = (time, -1 if sequence is None else sequence, offset, index)
+        key = (venue, symbol)
+        if key not in newest or newest[key] < rank:
+            newest[key] = rank
+    return [newest[key][-1] for key in sorted(newest)]
+
+
+def _value(row: dict[str, Any], field: str) -> Any:
+    value = row[field]
+    return _EPOCH + timedelta(microseconds=value) if field in ("time", "received") else value
