@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 from collections.abc import Sequence
 
 import polars as pl
@@ -11,7 +10,7 @@ from psycopg import errors
 
 from projections.base import Batch, Connection, Decoded, Projection, Refused
 from projections.prices import columns, derived
-from projections.prices.facts import Facts, as_timestamps
+from projections.prices.facts import Facts, as_timestamps, months_of
 from projections.prices.history import History
 from projections.prices.months import Months, close_old
 
@@ -53,11 +52,10 @@ class Prices(Projection[Facts]):
         trades = decoded.facts.trades
         if not trades.height:
             return decoded
-        month = pl.from_epoch(pl.col("time"), time_unit="us").dt.date().dt.month_start()
-        months: list[dt.date] = trades.select(month.unique()).to_series().to_list()
-        closed = await self._months.make_ready(connection, months)
+        closed = await self._months.make_ready(connection, months_of(trades))
         if not closed:
             return decoded
+        month = pl.from_epoch(pl.col("time"), time_unit="us").dt.date().dt.month_start()
         is_late = month.is_in(list(closed))
         late = set(trades.filter(is_late).select("partition", "offset").iter_rows())
         refused = [

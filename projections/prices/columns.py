@@ -14,6 +14,7 @@ import polars as pl
 
 from projections.base import Batch, Decoded, Partition, Record, Refused
 from projections.prices.facts import (
+    PRECISION,
     QUOTE_COLUMNS,
     TRADE_COLUMNS,
     Facts,
@@ -141,7 +142,7 @@ def read(batches: Sequence[Batch]) -> Decoded[Facts]:
             others += located
         else:
             frame, rest = columns.read(located)
-            frames.append(frame)
+            frames.append(at_venue_precision(frame) if columns is _TRADES else frame)
             others += rest
     trade_rows, quote_rows, refused = _by_model(others)
     if trade_rows:
@@ -149,8 +150,7 @@ def read(batches: Sequence[Batch]) -> Decoded[Facts]:
     if quote_rows:
         quote_frames.append(pl.DataFrame(quote_rows, schema=QUOTE_COLUMNS, orient="row"))
     facts = Facts(
-        trades=at_venue_precision(_joined(trade_frames, TRADE_COLUMNS)),
-        quotes=_joined(quote_frames, QUOTE_COLUMNS),
+        trades=_joined(trade_frames, TRADE_COLUMNS), quotes=_joined(quote_frames, QUOTE_COLUMNS)
     )
     return Decoded(facts, refused)
 
@@ -208,7 +208,8 @@ def _trade_row(event: PriceTrade | PriceIndex, source: Partition, record: Record
         size = plain(event.size)
         value = (event.trade_id, plain(event.price), size, event.side, event.sequence, None)
     where = (event.received, record.timestamp * 1000, source.partition, record.offset)
-    return (event.venue, event.symbol, event.time, *value, *where)
+    time = event.time - event.time % PRECISION.get(event.venue, 1)
+    return (event.venue, event.symbol, time, *value, *where)
 
 
 def _quote_row(event: PriceQuote, source: Partition, record: Record) -> Row:
@@ -230,6 +231,8 @@ def _quote_row(event: PriceQuote, source: Partition, record: Record) -> Row:
 def _joined(frames: Sequence[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
     if not frames:
         return pl.DataFrame(schema=schema)
+    if len(frames) == 1 and frames[0].columns == list(schema):
+        return frames[0]
     alike = [
         frame.select(
             name if name in frame.columns else pl.lit(None, dtype).alias(name)
@@ -237,4 +240,4 @@ def _joined(frames: Sequence[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFr
         )
         for frame in frames
     ]
-    return alike[0] if len(alike) == 1 else pl.concat(alike)
+    return pl.concat(alike)

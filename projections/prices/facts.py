@@ -7,6 +7,7 @@ into numeric columns as it is, trailing zeros and all.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -66,3 +67,15 @@ def as_timestamps(frame: pl.DataFrame) -> pl.DataFrame:
     """Times as PostgreSQL's timestamptz takes them: instants in UTC."""
     times = [name for name in ("time", "received", "appended") if name in frame.columns]
     return frame.with_columns(pl.from_epoch(pl.col(times), time_unit="us"))
+
+
+def months_of(frame: pl.DataFrame) -> list[date]:
+    """The first day of each month, in UTC, that a time of the frame falls into."""
+    extremes = pl.Series([frame["time"].min(), frame["time"].max()], dtype=pl.Int64)
+    months = _months(extremes)
+    return months if len(months) == 1 else _months(frame["time"])
+
+
+def _months(times: pl.Series) -> list[date]:
+    days = times.cast(pl.Datetime("us")).dt.date()
+    return days.dt.month_start().unique().to_list()
