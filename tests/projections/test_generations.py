@@ -91,7 +91,7 @@ def test_a_projection_whose_sql_fails_leaves_nothing_behind(
     broken = tmp_path_factory.mktemp("sql") / "tally.sql"
     broken.write_text("create table tally_trades (symbol text); create table oops (")
     with monkeypatch.context() as patch:
-        patch.setattr(Tally, "sql_path", lambda: broken)
+        patch.setattr(Tally, "sql_path", staticmethod(lambda: broken))
         with pytest.raises(psycopg.errors.SyntaxError):
             asyncio.run(migrate(dsn, [Prices(), Tally()]))
     assert [row["projection"] for row in rows(dsn, "generations")] == ["prices"]
