@@ -77,5 +77,6 @@ class Prices(Projection[Facts]):
             # A month was closed since it was made ready: ask again, and refuse its trades.
             self._months.forget()
             raise MonthClosed(_CLOSED) from error
-        await derived.write_seconds(connection, self.name, facts.trades)
-        await derived.write_latest(connection, facts.trades, facts.quotes)
+        async with connection.pipeline():
+            await derived.write_seconds(connection, self.name, facts.trades)
+            await derived.write_latest(connection, facts.trades, facts.quotes)

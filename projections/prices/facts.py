@@ -7,8 +7,8 @@ into numeric columns as it is, trailing zeros and all.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, cast
 
 import polars as pl
 
@@ -42,6 +42,8 @@ QUOTE_COLUMNS: dict[str, Any] = {
     "offset": pl.Int64,
 }
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 #: Microseconds to which the coarsest channel of a venue gives times; all others give one.
 #: Binance's REST replies and default streams have milliseconds (venue documentation).
 PRECISION = {"binance": 1_000}
@@ -66,16 +68,18 @@ def at_venue_precision(frame: pl.DataFrame) -> pl.DataFrame:
 def as_timestamps(frame: pl.DataFrame) -> pl.DataFrame:
     """Times as PostgreSQL's timestamptz takes them: instants in UTC."""
     times = [name for name in ("time", "received", "appended") if name in frame.columns]
-    return frame.with_columns(pl.from_epoch(pl.col(times), time_unit="us"))
+    return frame.with_columns([frame[name].cast(pl.Datetime("us")) for name in times])
 
 
 def months_of(frame: pl.DataFrame) -> list[date]:
     """The first day of each month, in UTC, that a time of the frame falls into."""
-    extremes = pl.Series([frame["time"].min(), frame["time"].max()], dtype=pl.Int64)
-    months = _months(extremes)
-    return months if len(months) == 1 else _months(frame["time"])
+    times = frame["time"]
+    first, last = _month(cast(int, times.min())), _month(cast(int, times.max()))
+    if first == last:
+        return [first]
+    months = times.cast(pl.Datetime("us")).dt.date().dt.month_start()
+    return months.unique().to_list()
 
 
-def _months(times: pl.Series) -> list[date]:
-    days = times.cast(pl.Datetime("us")).dt.date()
-    return days.dt.month_start().unique().to_list()
+def _month(micros: int) -> date:
+    return (_EPOCH + timedelta(microseconds=micros)).date().replace(day=1)
