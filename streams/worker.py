@@ -57,9 +57,6 @@ class Worker:
         """Work until SIGTERM, SIGINT or a refusal; returns the exit status."""
         uvloop.install()
         _collect_garbage_seldom()
-        # The fetching thread and the projecting one alternate; at Python's own 5 ms each would keep
-        # the other waiting longer than a small unit of work takes.
-        sys.setswitchinterval(0.0005)
         tolerant.install()
         with tempfile.TemporaryDirectory(prefix="tape-worker-") as state:
             apps = [

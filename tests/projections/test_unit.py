@@ -384,17 +384,18 @@ async def test_a_fault_of_the_server_is_tried_again(migrated_dsn: str, statement
     check_nothing_was_lost(migrated_dsn, await once_per_try(migrated_dsn, fail))
 
 
+async def outlast_if_large(connection: Connection, count: int) -> None:
+    if count > 3:
+        await connection.execute("select pg_sleep(60)")
+
+
 async def test_a_unit_that_lasts_too_long_is_tried_again_at_half_its_size(
     migrated_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unit, "TRANSACTION_TIMEOUT_MS", 150)
     projection = Watched()
 
-    async def sleep(connection: Connection, count: int) -> None:
-        if count > 3:
-            await connection.execute("select pg_sleep(60)")
-
-    projection.before_write = sleep
+    projection.before_write = outlast_if_large
     async with opened(migrated_dsn, projection) as projector:
         await claim(projector)
         await projector.commit([log_of(trade(n) for n in range(10))])
@@ -411,11 +412,7 @@ async def test_an_offender_in_a_unit_that_lasts_too_long_is_still_found(
     monkeypatch.setattr(unit, "TRANSACTION_TIMEOUT_MS", 150)
     projection = Watched()
 
-    async def sleep(connection: Connection, count: int) -> None:
-        if count > 3:
-            await connection.execute("select pg_sleep(60)")
-
-    projection.before_write = sleep
+    projection.before_write = outlast_if_large
     async with opened(migrated_dsn, projection) as projector:
         await claim(projector)
         batch = log_of(trade(n, size=FORBIDDEN) if n == 4 else trade(n) for n in range(10))
