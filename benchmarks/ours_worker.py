@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import polars as pl
+
 from benchmarks.contender import Job
 from projections.base import Batch, Connection, Decoded, Projection
 from projections.prices import Prices
@@ -20,13 +22,17 @@ SCHEMA = "prices_1"
 class History(Prices):
     """`price_history` alone, with integer times, in a table that has its partition."""
 
+    @staticmethod
+    def timed(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame
+
     async def prepare(
         self, connection: Connection, batches: Sequence[Batch], decoded: Decoded[Facts]
     ) -> Decoded[Facts]:
         return decoded
 
     async def write(self, connection: Connection, facts: Facts) -> None:
-        await self._history.write(connection, facts.trades)
+        await self._history.write(connection, facts.trades, facts.lines)
 
 
 def projection(job: Job, tables: str) -> Projection[Any]:

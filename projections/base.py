@@ -22,6 +22,9 @@ from streams.events import DecodeError, Event, decode
 SQL = Path(__file__).parent.parent / "sql"
 
 Connection = AsyncConnection[Any]
+
+#: A unit of at most so many records goes to the server in one round trip.
+SMALL_UNIT = 64
 F = TypeVar("F")
 
 
@@ -93,7 +96,10 @@ class Projection(ABC, Generic[F]):
 
     @abstractmethod
     def decode(self, batches: Sequence[Batch]) -> Decoded[F]:
-        """Facts and refused records. Pure, and never raises for what a record holds."""
+        """Facts and refused records. Pure, and never raises for what a record holds.
+
+        Large units are decoded in a thread, while the unit before is being written.
+        """
 
     async def prepare(
         self, connection: Connection, batches: Sequence[Batch], decoded: Decoded[F]
@@ -113,7 +119,12 @@ class Projection(ABC, Generic[F]):
 
     @abstractmethod
     async def write(self, connection: Connection, facts: F) -> None:
-        """Write the facts and all that is derived from them, in the transaction of the caller."""
+        """Write the facts and all that is derived from them, in the transaction of the caller.
+
+        A small unit is tried at once first: the connection is then in pipeline mode, where errors
+        and results come later (to ask for a result costs a round trip) and COPY is not supported.
+        Where that fails, the same facts come again, outside of pipeline mode and under a savepoint.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ from projections.base import Connection, Partition
 from projections.errors import Refusal
 
 _CURRENT = """
-select generation, version from public.generations where projection = %s and is_current
+select generation, version, to_regproc('public.advance_checkpoints') is not null
+from public.generations
+where projection = %s and is_current
 """
 
 _CLAIM = """
@@ -33,15 +35,14 @@ returning c.topic, c.partition, c.next_offset, c.epoch
 """
 
 _ADVANCE = """
-update public.checkpoints as c
-set next_offset = v.until
-from unnest(%(topics)s::text[], %(partitions)s::integer[], %(epochs)s::bigint[],
-            %(starts)s::bigint[], %(untils)s::bigint[])
-    as v (topic, partition, epoch, start, until)
-where c.projection = %(projection)s and c.generation = %(generation)s
-    and c.topic = v.topic and c.partition = v.partition
-    and c.epoch = v.epoch and c.next_offset = v.start
+select public.advance_checkpoints(
+    %(projection)s, %(generation)s, %(topics)s, %(partitions)s::integer[], %(epochs)s::bigint[],
+    %(starts)s::bigint[], %(untils)s::bigint[]
+)
 """
+
+#: The SQLSTATE by which the server refuses to advance.
+FENCED = "TT001"
 
 _READ = """
 select topic, partition, next_offset, epoch from public.checkpoints
@@ -77,7 +78,8 @@ class LogStart:
 async def current_generation(connection: Connection, projection: str, version: int) -> int:
     """The number of the generation that is live.
 
-    Raises Refusal when there is none, or when it was made by another version of the projection.
+    Raises Refusal when there is none, when it was made by another version of the projection, or
+    when the database is not migrated as far as this program needs it.
     """
     try:
         row = await (await connection.execute(_CURRENT, [projection])).fetchone()
@@ -85,7 +87,9 @@ async def current_generation(connection: Connection, projection: str, version: i
         row = None
     if row is None:
         raise Refusal(f"{projection} has no tables yet: run `tape db migrate`")
-    generation, made_by = row
+    generation, made_by, is_migrated = row
+    if not is_migrated:
+        raise Refusal("the database lacks migrations of this program: run `tape db migrate`")
     if made_by != version:
         raise Refusal(
             f"{projection}: the tables are of version {made_by}, this program is of version"
@@ -134,13 +138,14 @@ async def claim(
 
 async def advance(
     connection: Connection, projection: str, generation: int, spans: Mapping[Partition, Span]
-) -> bool:
+) -> None:
     """Move the checkpoints of a unit, all or (after the caller's rollback) none.
 
-    Returns whether every one of them was where the caller believed.
+    The server raises FENCED when one of them is not where the caller believes; with a connection
+    in pipeline mode that arrives later.
     """
     sources = sorted(spans)
-    cursor = await connection.execute(
+    await connection.execute(
         _ADVANCE,
         {
             "projection": projection,
@@ -152,7 +157,6 @@ async def advance(
             "untils": [spans[source].until for source in sources],
         },
     )
-    return cursor.rowcount == len(sources)
 
 
 async def read(

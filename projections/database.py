@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, errors
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import PipelineStatus, TransactionStatus
 
 from projections.base import Connection
 
@@ -33,3 +35,34 @@ async def connect(dsn: str, name: str, settings: Mapping[str, str]) -> Connectio
         tcp_user_timeout=10_000,
     )
     return connection
+
+
+@asynccontextmanager
+async def at_once(connection: Connection) -> AsyncIterator[None]:
+    """A transaction in one round trip, BEGIN and COMMIT included.
+
+    Its statements are sent without waiting for the ones before. Once one fails, the server skips
+    the rest, COMMIT too; the error is raised here, at the end, or InFailedSqlTransaction where the
+    caller's code swallowed it. psycopg's own `transaction` would wait three times.
+    """
+    try:
+        async with connection.pipeline() as pipeline:
+            try:
+                await connection.execute("begin", prepare=False)
+                yield
+                commit = await connection.execute("commit", prepare=False)
+            except Exception:
+                with suppress(errors.PipelineAborted):  # which only repeats that error
+                    await pipeline.sync()
+                raise
+    except BaseException:
+        if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
+            await connection.rollback()
+        raise
+    if commit.statusmessage != "COMMIT":
+        raise errors.InFailedSqlTransaction(f"COMMIT ended as {commit.statusmessage}")
+
+
+def is_at_once(connection: Connection) -> bool:
+    """Whether statements are being sent without waiting for the ones before."""
+    return connection.pgconn.pipeline_status != PipelineStatus.OFF

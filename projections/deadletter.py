@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from psycopg.types.json import Jsonb
 
 from projections.base import Connection, Partition, Refused
+from projections.checkpoint import Span
 from projections.errors import Refusal
 
 WINDOW = 1000
@@ -105,12 +106,12 @@ class Watch:
         for topic, partition, offset in await cursor.fetchall():
             self._dead[Partition(topic, partition)].append(offset)
 
-    def check(self, refused: Sequence[Refused], untils: Mapping[Partition, int]) -> None:
+    def check(self, refused: Sequence[Refused], unit: Mapping[Partition, Span]) -> None:
         """Raise Refusal when committing these would pass a limit.
 
         Looks back from each of them, so that how the log is cut into units makes no difference.
         """
-        for source in untils:
+        for source in unit:
             new = {item.record.offset: item.error for item in refused if item.source == source}
             dead = sorted({*self._dead.get(source, ()), *new})
             run = first = 0
@@ -126,13 +127,13 @@ class Watch:
                     count_text = f"{count} of the last {WINDOW} records"
                     self._refuse(source, offset, count_text, new[offset])
 
-    def committed(self, refused: Sequence[Refused], untils: Mapping[Partition, int]) -> None:
+    def committed(self, refused: Sequence[Refused], unit: Mapping[Partition, Span]) -> None:
         """Remember what a unit has committed, as far back as the limits look."""
         for item in refused:
             self._dead[item.source].append(item.record.offset)
-        for source, until in untils.items():
+        for source, span in unit.items():
             if dead := self._dead.get(source):
-                self._dead[source] = [offset for offset in dead if offset >= until - WINDOW]
+                self._dead[source] = [offset for offset in dead if offset >= span.until - WINDOW]
 
     def _refuse(self, source: Partition, offset: int, count: str, error: str) -> None:
         raise Refusal(

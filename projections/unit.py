@@ -14,12 +14,21 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import psycopg
 import structlog
 
 from projections import checkpoint, deadletter
-from projections.base import Batch, Connection, Decoded, Partition, Projection, Refused
+from projections.base import (
+    SMALL_UNIT,
+    Batch,
+    Connection,
+    Decoded,
+    Partition,
+    Projection,
+    Refused,
+)
 from projections.checkpoint import Checkpoint, LogStart, Span
-from projections.database import CLAIM_SETTINGS, connect
+from projections.database import CLAIM_SETTINGS, at_once, connect
 from projections.errors import Fenced, Refusal
 from projections.faults import is_data_fault, is_timeout
 from projections.generation import schema_name
@@ -182,18 +191,61 @@ class Projector:
         unit: Mapping[Partition, Span],
         decoded: Decoded[Any] | None,
     ) -> None:
+        try:
+            if _count(batches) > SMALL_UNIT or not await self._at_once(batches, unit, decoded):
+                await self._step_by_step(batches, unit, decoded)
+        except psycopg.Error as error:
+            if error.sqlstate == checkpoint.FENCED:
+                raise Fenced from error
+            raise
+
+    async def _at_once(
+        self,
+        batches: Sequence[Batch],
+        unit: Mapping[Partition, Span],
+        decoded: Decoded[Any] | None,
+    ) -> bool:
+        """The unit in one round trip; False, and nothing written, where that cannot be."""
         connection, side = await self._connections()
-        untils = {source: span.until for source, span in unit.items()}
+        try:
+            decoded = decoded or self.projection.decode(batches)
+            decoded = await self.projection.prepare(side, batches, decoded)
+            self._watch.check(decoded.refused, unit)
+            async with at_once(connection):
+                await self._advance(connection, unit)
+                await self.projection.write(connection, decoded.facts)
+                await self._bury(connection, decoded.refused)
+        except (Refusal, psycopg.NotSupportedError, psycopg.errors.InFailedSqlTransaction):
+            return (
+                False  # past a limit, if the partitions are still ours; a COPY; a swallowed error
+            )
+        except Exception as error:
+            if not is_data_fault(error):
+                raise
+            return False
+        self._watch.committed(decoded.refused, unit)
+        return True
+
+    async def _step_by_step(
+        self,
+        batches: Sequence[Batch],
+        unit: Mapping[Partition, Span],
+        decoded: Decoded[Any] | None,
+    ) -> None:
+        connection, side = await self._connections()
         async with connection.transaction():
-            if not await checkpoint.advance(
-                connection, self.projection.name, self._generation, unit
-            ):
-                raise Fenced
+            await self._advance(connection, unit)
             refused = await self._project(connection, side, batches, decoded)
-            if refused:
-                self._watch.check(refused, untils)
-                await deadletter.insert(connection, self.projection.name, self._topic_ids, refused)
-        self._watch.committed(refused, untils)
+            self._watch.check(refused, unit)
+            await self._bury(connection, refused)
+        self._watch.committed(refused, unit)
+
+    async def _advance(self, connection: Connection, unit: Mapping[Partition, Span]) -> None:
+        await checkpoint.advance(connection, self.projection.name, self._generation, unit)
+
+    async def _bury(self, connection: Connection, refused: Sequence[Refused]) -> None:
+        if refused:
+            await deadletter.insert(connection, self.projection.name, self._topic_ids, refused)
 
     async def _project(
         self,

@@ -12,7 +12,7 @@ import faust
 import structlog
 from faust.types import EventT, Message
 
-from projections.base import Batch, Decoded, Projection
+from projections.base import SMALL_UNIT, Batch, Decoded, Projection
 from projections.deadletter import Limits
 from projections.errors import Fenced, Refusal
 from projections.unit import Projector
@@ -125,7 +125,7 @@ class Agent:
             fetch = cast(Fetch, event.value)
             self._ledger.taken(fetch)
             waiting.append(fetch)
-            records += len(fetch.records)
+            records += fetch.size
             if records < UNIT_RECORDS:
                 if stream.channel.queue.empty():
                     await self._settle()
@@ -143,7 +143,7 @@ class Agent:
             self._log("records are missing, going back to the checkpoints")
             self._recover()
             return
-        decoded = self._decode(batches)
+        decoded = await self._decode(batches)
         await self._settle()
         if batches:
             self._in_flight = asyncio.create_task(self._commit(batches, decoded, rebalances))
@@ -154,10 +154,17 @@ class Agent:
             await self._in_flight
             self._in_flight = None
 
-    def _decode(self, batches: Sequence[Batch]) -> Decoded[Any] | None:
-        """Ahead of the unit of work. Where that fails, the unit tries again, and isolates why."""
+    async def _decode(self, batches: Sequence[Batch]) -> Decoded[Any] | None:
+        """Ahead of the unit of work. Where that fails, the unit tries again, and isolates why.
+
+        In a thread where it takes long: the unit before is waiting for the database meanwhile,
+        and would wait for this as well.
+        """
+        decode = self._ledger.projector.projection.decode
         try:
-            return self._ledger.projector.projection.decode(batches)
+            if sum(len(batch.records) for batch in batches) <= SMALL_UNIT:
+                return decode(batches)
+            return await asyncio.to_thread(decode, batches)
         except Exception:
             self._log("a unit cannot be decoded as a whole")
             return None

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from projections.base import Batch, Partition, Record
+from projections.base import Batch, Partition
 from projections.unit import Projector
 
 
@@ -20,11 +20,15 @@ WAITING_RECORDS = 15_000
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Records of one partition as fetched, tagged with the seek that they follow."""
+    """Records as fetched, at most one batch a partition, tagged with the seek that they follow."""
 
     seek: int
-    source: Partition
-    records: Sequence[Record]
+    batches: Sequence[Batch]
+
+    @property
+    def size(self) -> int:
+        """The number of its records."""
+        return sum(len(batch.records) for batch in self.batches)
 
 
 class Ledger:
@@ -47,11 +51,11 @@ class Ledger:
 
     def put(self, fetch: Fetch) -> None:
         """Count a fetch that waits for the agent."""
-        self._waiting += len(fetch.records)
+        self._waiting += fetch.size
 
     def taken(self, fetch: Fetch) -> None:
         """The agent has it. Fetches of before a rebalance are counted no more."""
-        self._waiting = max(0, self._waiting - len(fetch.records))
+        self._waiting = max(0, self._waiting - fetch.size)
 
     def forget(self) -> None:
         """Accept nothing until the next claim."""
@@ -76,22 +80,26 @@ class Ledger:
         Raises GapError when they do not follow what was admitted before. This check found records
         that the consumer had lost, more than once.
         """
-        batches = []
-        for fetch in fetches:
-            want = self._next.get(fetch.source)
-            if fetch.seek != self._seek or want is None:
-                continue
-            records = fetch.records
-            if records[0].offset < want:
-                records = [record for record in records if record.offset >= want]
-                if not records:
-                    continue
-            first, last = records[0].offset, records[-1].offset
-            if first != want or last - first + 1 != len(records):
-                raise GapError(
-                    f"{fetch.source}: wanted offset {want}, got {first} to {last}"
-                    f" in {len(records)} records"
-                )
-            self._next[fetch.source] = last + 1
-            batches.append(Batch(fetch.source, records))
-        return batches
+        return [
+            admitted
+            for fetch in fetches
+            if fetch.seek == self._seek
+            for batch in fetch.batches
+            if (admitted := self._admit(batch)) is not None
+        ]
+
+    def _admit(self, batch: Batch) -> Batch | None:
+        want = self._next.get(batch.source)
+        if want is None or batch.records[-1].offset < want:
+            return None
+        records = batch.records
+        if records[0].offset < want:
+            records = [record for record in records if record.offset >= want]
+        first, last = records[0].offset, records[-1].offset
+        if first != want or last - first + 1 != len(records):
+            raise GapError(
+                f"{batch.source}: wanted offset {want}, got {first} to {last}"
+                f" in {len(records)} records"
+            )
+        self._next[batch.source] = last + 1
+        return Batch(batch.source, records)

@@ -1,8 +1,8 @@
 """Faust's transport for record batches, positioned by checkpoints in PostgreSQL.
 
 A plain Faust agent takes one record at a time and keeps its position in Kafka. This transport
-yields one message for each fetched batch of a partition, and seeks to the checkpoints instead of
-to committed offsets. Everything else stays Faust's: agents, supervision, rebalancing, signals.
+yields one message for each fetch, of all partitions, and seeks to the checkpoints instead of to
+committed offsets. Everything else stays Faust's: agents, supervision, rebalancing, signals.
 
 It hooks into Faust 0.15.3 and aiokafka 0.14.0 below their public surface, which is why both are
 pinned, and why tests/streams/test_hooks.py proves each hook.
@@ -24,7 +24,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from projections.base import Partition
+from projections.base import Batch, Partition
 from projections.checkpoint import LogStart
 from projections.errors import Refusal
 from streams.errors import UserError
@@ -59,7 +59,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
         _leave_records_bare(consumer)
         fetched = await super()._fetch_records(consumer, *args, **kwargs)
-        return {tp: (self.seeks, records) for tp, records in fetched.items()}
+        batches = [Batch(Partition(*tp), got) for tp, got in fetched.items() if got]
+        return Fetch(self.seeks, batches) if batches else {}
 
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
         self.seeks += 1
@@ -124,30 +125,32 @@ class Consumer(driver.Consumer):
         """
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
-        """One message for each batch; its value is a Fetch, its offset the last record's."""
+        """One message for what was fetched at once; its value is a Fetch."""
         fetched, _ = await self._wait_next_records(timeout)
-        for tp, (seek, records) in (fetched or {}).items():
-            while not self.ledger.has_room and not self.should_stop:
-                await asyncio.sleep(_ROOM_POLL)
-            # Waiting, never returning: leaving here would lose records fetched after a seek.
-            if not self.flow_active:
-                await self.wait(cast(Any, self.can_resume_flow))
-            if self.should_stop:
-                return
-            if not records or seek != self._consumer_thread.seeks:
-                continue
-            self._read_offset[tp] = None  # disarms Faust's read filter and its gap list
-            fetch = Fetch(seek, Partition(*tp), records)
-            self.ledger.put(fetch)
-            yield tp, self._batch_message(tp, fetch)
+        while not self.ledger.has_room and not self.should_stop:
+            await asyncio.sleep(_ROOM_POLL)
+        # Waiting, never returning: leaving here would lose records fetched after a seek.
+        if not self.flow_active:
+            await self.wait(cast(Any, self.can_resume_flow))
+        if self.should_stop or not fetched:
+            return
+        fetch = cast(Fetch, fetched)
+        if fetch.seek != self._consumer_thread.seeks:
+            return
+        message = self._message(fetch)
+        self._read_offset[message.tp] = None  # disarms Faust's read filter and its gap list
+        self.ledger.put(fetch)
+        yield message.tp, message
 
-    def _batch_message(self, tp: TP, fetch: Fetch) -> Any:
-        last = fetch.records[-1]
+    def _message(self, fetch: Fetch) -> Any:
+        """Faust wants to see one record's place; it goes by the last one of the first partition."""
+        source, records = fetch.batches[0].source, fetch.batches[0].records
+        tp = TP(*source)
         return driver.ConsumerMessage(
             tp.topic,
             tp.partition,
-            last.offset,
-            last.timestamp / 1000.0,
+            records[-1].offset,
+            records[-1].timestamp / 1000.0,
             1,
             [],
             None,

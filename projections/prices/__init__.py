@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import polars as pl
 from psycopg import errors
 
-from projections.base import Batch, Connection, Decoded, Projection, Refused
+from projections.base import SMALL_UNIT, Batch, Connection, Decoded, Projection, Refused
 from projections.prices import columns, derived
 from projections.prices.facts import Facts, as_timestamps, months_of
-from projections.prices.history import History
+from projections.prices.history import History, lines
 from projections.prices.months import Months, close_old
 
 __all__ = ["Prices"]
@@ -38,12 +38,19 @@ class Prices(Projection[Facts]):
         "price_months",
     )
 
+    #: Gives the times of trades as the table has them.
+    timed = staticmethod(as_timestamps)
+
     def __init__(self) -> None:
         self._months = Months()
         self._history = History()
 
     def decode(self, batches: Sequence[Batch]) -> Decoded[Facts]:
-        return columns.read(batches)
+        decoded = columns.read(batches)
+        trades = decoded.facts.trades
+        if trades.height > SMALL_UNIT:
+            decoded.facts = dataclasses.replace(decoded.facts, lines=lines(self.timed(trades)))
+        return decoded
 
     async def prepare(
         self, connection: Connection, batches: Sequence[Batch], decoded: Decoded[Facts]
@@ -64,7 +71,7 @@ class Prices(Projection[Facts]):
             for record in batch.records
             if (batch.source.partition, record.offset) in late
         ]
-        facts = dataclasses.replace(decoded.facts, trades=trades.filter(~is_late))
+        facts = dataclasses.replace(decoded.facts, trades=trades.filter(~is_late), lines=None)
         return Decoded(facts, [*decoded.refused, *refused])
 
     async def maintain(self, connection: Connection, history_days: int) -> None:
@@ -72,11 +79,10 @@ class Prices(Projection[Facts]):
 
     async def write(self, connection: Connection, facts: Facts) -> None:
         try:
-            await self._history.write(connection, as_timestamps(facts.trades))
+            await self._history.write(connection, self.timed(facts.trades), facts.lines)
         except errors.CheckViolation as error:
             # A month was closed since it was made ready: ask again, and refuse its trades.
             self._months.forget()
             raise MonthClosed(_CLOSED) from error
-        async with connection.pipeline():
-            await derived.write_seconds(connection, self.name, facts.trades)
-            await derived.write_latest(connection, facts.trades, facts.quotes)
+        await derived.write_seconds(connection, self.name, facts.trades)
+        await derived.write_latest(connection, facts.trades, facts.quotes)

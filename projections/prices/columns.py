@@ -50,6 +50,9 @@ _SPEC = ("ce_specversion", SPEC_VERSION)
 _TRADE = ("ce_type", PriceTrade.ce_type().encode())
 _QUOTE = ("ce_type", PriceQuote.ce_type().encode())
 
+_NO_TRADES = pl.DataFrame(schema=TRADE_COLUMNS)
+_NO_QUOTES = pl.DataFrame(schema=QUOTE_COLUMNS)
+
 Located = tuple[Partition, Record]
 Row = tuple[Any, ...]
 
@@ -150,7 +153,7 @@ def read(batches: Sequence[Batch]) -> Decoded[Facts]:
     if quote_rows:
         quote_frames.append(pl.DataFrame(quote_rows, schema=QUOTE_COLUMNS, orient="row"))
     facts = Facts(
-        trades=_joined(trade_frames, TRADE_COLUMNS), quotes=_joined(quote_frames, QUOTE_COLUMNS)
+        trades=_joined(trade_frames, _NO_TRADES), quotes=_joined(quote_frames, _NO_QUOTES)
     )
     return Decoded(facts, refused)
 
@@ -228,15 +231,16 @@ def _quote_row(event: PriceQuote, source: Partition, record: Record) -> Row:
     )
 
 
-def _joined(frames: Sequence[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
+def _joined(frames: Sequence[pl.DataFrame], none: pl.DataFrame) -> pl.DataFrame:
+    """The frames in one, with the columns of `none`, which is the answer to no frames."""
     if not frames:
-        return pl.DataFrame(schema=schema)
-    if len(frames) == 1 and frames[0].columns == list(schema):
+        return none
+    if len(frames) == 1 and frames[0].columns == none.columns:
         return frames[0]
     alike = [
         frame.select(
             name if name in frame.columns else pl.lit(None, dtype).alias(name)
-            for name, dtype in schema.items()
+            for name, dtype in none.schema.items()
         )
         for frame in frames
     ]

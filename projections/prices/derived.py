@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import polars as pl
 
 from projections.base import Connection
@@ -18,7 +19,7 @@ _SECONDS = """
 insert into price_seconds
     (venue, symbol, second, first_time, first_trade_id, open, high, low, close, volume, trades)
 select t.venue, t.symbol, t.second, f.*
-from unnest(%s::text[], %s::text[], %s::bigint[]) as v (venue, symbol, epoch)
+from json_to_recordset(%s::json) as v (venue text, symbol text, epoch bigint)
 cross join lateral (select v.venue, v.symbol, to_timestamp(v.epoch) as second) as t
 cross join lateral (
     select
@@ -44,8 +45,8 @@ set first_time = excluded.first_time, first_trade_id = excluded.first_trade_id,
 _LATEST_PRICE = """
 insert into latest_price as l
     (venue, symbol, time, sequence, trade_id, price, size, side, received)
-select * from unnest(%s::text[], %s::text[], %s::timestamptz[], %s::bigint[], %s::text[],
-                     %s::numeric[], %s::numeric[], %s::text[], %s::timestamptz[])
+select venue, symbol, time, sequence, trade_id, price, size, side, received
+from json_populate_recordset(null::latest_price, %s::json)
 on conflict (venue, symbol) do update
 set time = excluded.time, sequence = excluded.sequence, trade_id = excluded.trade_id,
     price = excluded.price, size = excluded.size, side = excluded.side,
@@ -56,37 +57,14 @@ where (excluded.time, coalesce(excluded.sequence, -1)) >= (l.time, coalesce(l.se
 _LATEST_QUOTE = """
 insert into latest_quote as l
     (venue, symbol, time, sequence, bid, bid_size, ask, ask_size, received)
-select * from unnest(%s::text[], %s::text[], %s::timestamptz[], %s::bigint[], %s::numeric[],
-                     %s::numeric[], %s::numeric[], %s::numeric[], %s::timestamptz[])
+select venue, symbol, time, sequence, bid, bid_size, ask, ask_size, received
+from json_populate_recordset(null::latest_quote, %s::json)
 on conflict (venue, symbol) do update
 set time = excluded.time, sequence = excluded.sequence, bid = excluded.bid,
     bid_size = excluded.bid_size, ask = excluded.ask, ask_size = excluded.ask_size,
     received = excluded.received
 where (excluded.time, coalesce(excluded.sequence, -1)) >= (l.time, coalesce(l.sequence, -1))
 """
-
-_PRICE_FIELDS = [
-    "venue",
-    "symbol",
-    "time",
-    "sequence",
-    "trade_id",
-    "price",
-    "size",
-    "side",
-    "received",
-]
-_QUOTE_FIELDS = [
-    "venue",
-    "symbol",
-    "time",
-    "sequence",
-    "bid",
-    "bid_size",
-    "ask",
-    "ask_size",
-    "received",
-]
 
 
 async def write_seconds(connection: Connection, projection: str, trades: pl.DataFrame) -> None:
@@ -103,20 +81,18 @@ async def write_seconds(connection: Connection, projection: str, trades: pl.Data
     )
     keys = {f"{venue}:{symbol}" for venue, symbol, _ in touched}
     await lock_keys(connection, projection, keys)
-    await connection.execute(_SECONDS, [list(column) for column in zip(*touched, strict=True)])
+    seconds = [
+        {"venue": venue, "symbol": symbol, "epoch": epoch} for venue, symbol, epoch in touched
+    ]
+    await connection.execute(_SECONDS, [orjson.dumps(seconds).decode()])
 
 
 async def write_latest(connection: Connection, trades: pl.DataFrame, quotes: pl.DataFrame) -> None:
     """Fold the newest of these trades and quotes into the latest of their symbols."""
-    for statement, frame, fields in (
-        (_LATEST_PRICE, trades, _PRICE_FIELDS),
-        (_LATEST_QUOTE, quotes, _QUOTE_FIELDS),
-    ):
+    for statement, frame in ((_LATEST_PRICE, trades), (_LATEST_QUOTE, quotes)):
         if frame.height:
-            newest = [frame.row(index, named=True) for index in newest_of_each(frame)]
-            await connection.execute(
-                statement, [[_value(row, field) for row in newest] for field in fields]
-            )
+            newest = [_timed(frame.row(index, named=True)) for index in newest_of_each(frame)]
+            await connection.execute(statement, [orjson.dumps(newest).decode()])
 
 
 def newest_of_each(frame: pl.DataFrame) -> list[int]:
@@ -135,6 +111,6 @@ def newest_of_each(frame: pl.DataFrame) -> list[int]:
     return [newest[key][-1] for key in sorted(newest)]
 
 
-def _value(row: dict[str, Any], field: str) -> Any:
-    value = row[field]
-    return _EPOCH + timedelta(microseconds=value) if field in ("time", "received") else value
+def _timed(row: dict[str, Any]) -> dict[str, Any]:
+    times = {name: _EPOCH + timedelta(microseconds=row[name]) for name in ("time", "received")}
+    return row | times

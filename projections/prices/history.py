@@ -6,12 +6,17 @@ import polars as pl
 from psycopg import errors
 
 from projections.base import Connection
+from projections.database import is_at_once
 from projections.prices.facts import TRADE_COLUMNS
 
 _COLUMNS = ", ".join(f'"{name}"' for name in TRADE_COLUMNS)
 _COPY = f"copy price_history ({_COLUMNS}) from stdin (format csv)".encode()
 _COPY_STAGED = f"copy staged_trades ({_COLUMNS}) from stdin (format csv)".encode()
 _COPY_REPEATED = f"copy repeated_trades ({_COLUMNS}) from stdin (format csv)".encode()
+_INSERT = f"""
+insert into price_history ({_COLUMNS})
+select {_COLUMNS} from json_populate_recordset(null::price_history, %s::json)
+"""
 _KEY = ["venue", "symbol", "time", "trade_id"]
 
 _STAGING = """
@@ -133,8 +138,6 @@ where h.venue = least.venue and h.symbol = least.symbol and h.time = least.time
 
 #: After a repeat, this many units go through staging at once, for repeats come in swarms.
 _UNITS_STAGED = 32
-#: Setting up the data frame's own CSV writer takes as long as so many rows without it.
-_WORTH_WRITER = 64
 
 
 class History:
@@ -143,12 +146,18 @@ class History:
     def __init__(self) -> None:
         self._stage_next = 0
 
-    async def write(self, connection: Connection, trades: pl.DataFrame) -> None:
+    async def write(
+        self, connection: Connection, trades: pl.DataFrame, ready: bytes | None = None
+    ) -> None:
         """Add trades (TRADE_COLUMNS, times as the table has them), in the caller's transaction.
 
-        A repeat changes nothing, a contradiction is settled by content.
+        `ready` are the same trades as `lines` makes them, where that was done before. A repeat
+        changes nothing, a contradiction is settled by content.
         """
         if not trades.height:
+            return
+        if is_at_once(connection):
+            await connection.execute(_INSERT, [trades.write_json()])
             return
         if self._stage_next:
             self._stage_next -= 1
@@ -156,7 +165,7 @@ class History:
             return
         try:
             async with connection.transaction():
-                await _copy(connection, _COPY, _rows(trades))
+                await _copy(connection, _COPY, ready or lines(trades))
         except errors.UniqueViolation:
             self._stage_next = _UNITS_STAGED
             await self._write_staged(connection, trades)
@@ -166,11 +175,11 @@ class History:
         trades = trades.sort("partition", "offset")
         is_first = trades.select(pl.struct(_KEY).is_first_distinct()).to_series()
         await connection.execute(_STAGING)
-        await _copy(connection, _COPY_STAGED, _rows(trades.filter(is_first)))
+        await _copy(connection, _COPY_STAGED, lines(trades.filter(is_first)))
         repeated = (await connection.execute(_FIND_REPEATED)).rowcount
         if not is_first.all():
             later = trades.filter(~is_first)
-            await _copy(connection, _COPY_REPEATED, _rows(later))
+            await _copy(connection, _COPY_REPEATED, lines(later))
             repeated += later.height
         await connection.execute(_ADD_NEW)
         if repeated:
@@ -181,11 +190,8 @@ class History:
             await connection.execute(_JOIN_AS_USUAL)
 
 
-def _rows(trades: pl.DataFrame) -> bytes:
+def lines(trades: pl.DataFrame) -> bytes:
     """CSV. No value of a trade holds a comma, a quote or a line end."""
-    if trades.height < _WORTH_WRITER:
-        lines = (",".join("" if v is None else str(v) for v in row) for row in trades.iter_rows())
-        return ("\n".join(lines) + "\n").encode()
     return trades.write_csv(include_header=False).encode()
 
 

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from projections import unit
 from projections.base import Connection
 from projections.database import connect
 from projections.migrations import migrate
@@ -49,3 +50,10 @@ async def side(migrated_dsn: str) -> AsyncIterator[Connection]:
     connection = await connect(migrated_dsn, "test", {"search_path": "prices_1"})
     async with connection:
         yield connection
+
+
+@pytest.fixture(params=["at once", "step by step"])
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small units take either way to the server: whatever is shown must hold for both."""
+    if request.param == "step by step":
+        monkeypatch.setattr(unit, "SMALL_UNIT", 0)

@@ -23,7 +23,8 @@ from streams.cli import app
 from tests.projections.dummy.tally import Tally
 from tests.projections.logs import claim, log_of, rows, trade
 
-ALL = ["migration 0001_spine", "migration 0002_reference_venues"]
+NAMES = ["0001_spine", "0002_reference_venues", "0003_advance_checkpoints"]
+ALL = [f"migration {name}" for name in NAMES]
 
 
 def relations(dsn: str, kind: str) -> set[str]:
@@ -165,21 +166,15 @@ def test_the_status_tells_what_is_missing(dsn: str, monkeypatch: pytest.MonkeyPa
     cli = CliRunner()
     before = cli.invoke(app, ["db", "status"])
     assert before.exit_code == 1
-    assert before.output.splitlines() == [
-        "0001_spine  MISSING",
-        "0002_reference_venues  MISSING",
-    ]
+    assert before.output.splitlines() == [f"{name}  MISSING" for name in NAMES]
     made = cli.invoke(app, ["db", "migrate"])
     assert made.exit_code == 0, made.output
-    assert made.output.splitlines()[:2] == ALL
+    assert made.output.splitlines()[: len(ALL)] == ALL
     assert cli.invoke(app, ["db", "migrate"]).output == "nothing to do\n"
     after = cli.invoke(app, ["db", "status", "--json"])
     assert after.exit_code == 0
     assert all(row["applied"] for row in json.loads(after.output))
-    assert [row["name"] for row in json.loads(after.output)] == [
-        "0001_spine",
-        "0002_reference_venues",
-    ]
+    assert [row["name"] for row in json.loads(after.output)] == NAMES
 
 
 @pytest.mark.parametrize("form", ["url", "words", "quoted"])
@@ -193,5 +188,5 @@ def test_any_dsn_that_libpq_takes_will_do(dsn: str, form: str) -> None:
             words, options="-c search_path=public", application_name="a b&c=d"
         ),
     }[form]
-    assert asyncio.run(migrate(given, [Prices()]))[:2] == ALL
+    assert asyncio.run(migrate(given, [Prices()]))[: len(ALL)] == ALL
     assert all(item.applied for item in status(given))

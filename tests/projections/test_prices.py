@@ -16,11 +16,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from projections.base import Batch
+from projections.errors import Fenced
 from projections.prices import Prices
 from projections.unit import Projector
 from streams.events import Event, PriceIndex, PriceQuote, PriceTrade, decode
 from tests.projections.logs import NOON, TICKS, LogRecord, claim, cut, empty, log_of, rows, trade
+from tests.projections.tallied import opened
 from tests.strategies import indexes, quotes, trades
+
+pytestmark = pytest.mark.usefixtures("both_ways")
 
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,7 +32,7 @@ SIXTY_DAYS = 60 * 86_400_000_000
 
 #: Each example goes through the database, so there are few, and a failing one is not shrunk.
 few = settings(
-    max_examples=15,
+    max_examples=8,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -241,6 +245,41 @@ def test_a_sequence_that_is_known_is_never_overwritten(migrated_dsn: str) -> Non
     run(migrated_dsn, [trade(1, sequence=5), trade(1, sequence=6), trade(1, sequence=None)], [1, 1])
     assert [row["sequence"] for row in rows(migrated_dsn, "price_history")] == [5]
     assert rows(migrated_dsn, "price_conflicts") == []
+
+
+def test_a_trade_told_again_in_its_small_unit_and_in_a_later_one_is_one_row(
+    migrated_dsn: str,
+) -> None:
+    run(migrated_dsn, [trade(1), trade(1), trade(2), trade(1), trade(3)], [3])
+    found = rows(migrated_dsn, "price_history", "trade_id")
+    assert [row["trade_id"] for row in found] == ["1", "2", "3"]
+    assert rows(migrated_dsn, "price_conflicts") == []
+    assert rows(migrated_dsn, "dead_letters") == []
+
+
+async def test_who_was_taken_over_and_repeats_what_the_new_owner_wrote_is_fenced(
+    migrated_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows break unique keys as well, but that is no fault in the data."""
+
+    def everything() -> dict[str, Any]:
+        others = {name: rows(migrated_dsn, name) for name in ("checkpoints", "dead_letters")}
+        return tables(migrated_dsn) | others
+
+    async def pause(*args: Any) -> None:
+        pytest.fail("the unit is tried again")
+
+    unit = log_of(trade(n) for n in range(3))
+    async with opened(migrated_dsn, Prices()) as old, opened(migrated_dsn, Prices()) as new:
+        await claim(old)
+        await claim(new)
+        await new.commit([unit])
+        before = everything()
+        monkeypatch.setattr(old, "_pause", pause)
+        with pytest.raises(Fenced):
+            await old.commit([unit])
+    assert everything() == before
+    assert len(before["price_history"]) == 3
 
 
 # Seconds

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -27,7 +27,7 @@ from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from projections.base import Connection, EventProjection, Partition, Recorded
+from projections.base import Batch, Connection, EventProjection, Partition, Recorded
 from projections.checkpoint import Checkpoint
 from projections.errors import Refusal
 from projections.migrations import migrate
@@ -347,16 +347,16 @@ async def test_a_fetch_is_tagged_with_the_seeks_done_when_it_returned(
     await begun.wait()
     await thread._seek_wait(consumer, {})
     go_on.set()
-    ((seeks, records),) = (await task).values()
-    assert seeks == thread.seeks == 1
-    assert [record.offset for record in records] == [1]
+    fetched: Fetch = await task
+    assert fetched.seek == thread.seeks == 1
+    assert [record.offset for batch in fetched.batches for record in batch.records] == [1]
 
 
 async def yielded(
-    consumer: Any, fetched: Mapping[TP, tuple[int, Sequence[Any]]], monkeypatch: pytest.MonkeyPatch
+    consumer: Any, fetched: Fetch | dict[TP, Any], monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[TP, Any]]:
     async def next_records(timeout: float) -> Any:
-        return fetched, set(fetched)
+        return fetched, set()
 
     with monkeypatch.context() as patch:
         patch.setattr(consumer, "_wait_next_records", next_records)
@@ -372,27 +372,31 @@ def quiet_consumer(scene: Scene) -> Any:
     return consumer
 
 
-async def test_a_batch_becomes_one_message_at_its_last_offset(
+ONE, TWO = Partition("t", 0), Partition("t", 1)
+
+
+async def test_a_fetch_becomes_one_message_at_the_last_offset_of_its_first_partition(
     quiet_consumer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, two = TP("t", 0), TP("t", 1)
-    quiet_consumer._read_offset[one] = 99
-    found = await yielded(
-        quiet_consumer, {one: (3, numbered(4, 5, 6)), two: (3, numbered(9))}, monkeypatch
-    )
-    assert [(tp, message.offset) for tp, message in found] == [(one, 6), (two, 9)]
-    fetch: Fetch = found[0][1].value
-    assert (fetch.seek, fetch.source) == (3, Partition("t", 0))
-    assert [record.offset for record in fetch.records] == [4, 5, 6]
-    assert quiet_consumer._read_offset[one] is None, "Faust's read filter is disarmed"
+    tp = TP(*ONE)
+    quiet_consumer._read_offset[tp] = 99
+    fetch = Fetch(3, [Batch(ONE, numbered(4, 5, 6)), Batch(TWO, numbered(9))])
+    ((found, message),) = await yielded(quiet_consumer, fetch, monkeypatch)
+    assert (found, message.offset, message.value) == (tp, 6, fetch)
+    assert quiet_consumer._read_offset[tp] is None, "Faust's read filter is disarmed"
 
 
 async def test_records_fetched_before_a_seek_never_count(
     quiet_consumer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetched = {TP("t", 0): (2, numbered(4)), TP("t", 1): (3, numbered(7)), TP("t", 2): (3, [])}
-    found = await yielded(quiet_consumer, fetched, monkeypatch)
-    assert [tp for tp, _ in found] == [TP("t", 1)]
+    fetch = Fetch(2, [Batch(ONE, numbered(4))])
+    assert await yielded(quiet_consumer, fetch, monkeypatch) == []
+
+
+async def test_a_fetch_of_nothing_is_no_message(
+    quiet_consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await yielded(quiet_consumer, {}, monkeypatch) == []
 
 
 async def test_while_the_flow_is_inactive_records_wait_and_a_seek_then_drops_them(
@@ -400,15 +404,18 @@ async def test_while_the_flow_is_inactive_records_wait_and_a_seek_then_drops_the
 ) -> None:
     """Returning instead would lose records that were fetched after a seek."""
     quiet_consumer.stop_flow()
-    stale, fresh = TP("t", 0), TP("t", 1)
-    fetched = {stale: (3, numbered(4)), fresh: (4, numbered(7))}
-    task = asyncio.create_task(yielded(quiet_consumer, fetched, monkeypatch))
+    stale, fresh = (Fetch(seek, [Batch(ONE, numbered(4))]) for seek in (3, 4))
+    tasks = [
+        asyncio.create_task(yielded(quiet_consumer, fetch, monkeypatch)) for fetch in (stale, fresh)
+    ]
     for _ in range(20):
         await asyncio.sleep(0)
-    assert not task.done()
+    assert not any(task.done() for task in tasks)
     quiet_consumer._thread.seeks = 4
     quiet_consumer.resume_flow()
-    assert [tp for tp, _ in await asyncio.wait_for(task, 30)] == [fresh]
+    of_stale, of_fresh = await asyncio.wait_for(asyncio.gather(*tasks), 30)
+    assert of_stale == []
+    assert [message.value for _, message in of_fresh] == [fresh]
 
 
 async def test_a_full_queue_pauses_no_partition(quiet_consumer: Any) -> None:

@@ -46,7 +46,7 @@ def ledger_at(**offsets: int) -> Ledger:
 
 
 def fetch(source: Partition, offsets: Sequence[int], seek: int = SEEK) -> Fetch:
-    return Fetch(seek, source, cast(Any, [Numbered(offset) for offset in offsets]))
+    return Fetch(seek, [Batch(source, cast(Any, [Numbered(offset) for offset in offsets]))])
 
 
 def admitted(batches: Sequence[Batch]) -> dict[Partition, list[int]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from typing import Any, Self
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-_COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+#: As a query of its own, and among the statements of a pipeline.
+_COMMIT = re.compile(rb"Q\x00\x00\x00\x0bCOMMIT\x00$|P\x00\x00\x00\x0e\x00commit\x00")
 
 
 class CommitCutter:
@@ -59,7 +61,7 @@ class CommitCutter:
         is_unit = False
         while data := client.recv(65536):
             is_unit = is_unit or b"unit\x00" in data
-            if is_unit and data.endswith(_COMMIT) and self._is_due():
+            if is_unit and _COMMIT.search(data) and self._is_due():
                 if not self._forward:
                     return
                 doomed.set()

@@ -145,10 +145,12 @@ class Scene:
         fail: tuple[str, str, int, str] | None = None,
         dsn: str | None = None,
         group: str | None = None,
+        step_by_step: bool = False,
     ) -> WorkerProcess:
         """Starts a worker; `fail` is (projection, step, nth time, kill or freeze).
 
-        In a `group` of its own it need not wait for the session of one that was killed to end.
+        With `step_by_step` small units are written as large ones are. In a `group` of its own it
+        need not wait for the session of one that was killed to end.
         """
         task = {
             "brokers": self.home.brokers,
@@ -156,6 +158,7 @@ class Scene:
             "topic": self.topic,
             "group": group or self.name,
             "projections": projections or BOTH,
+            "step_by_step": step_by_step,
             "fail": dict(zip(("projection", "step", "nth", "action"), fail, strict=True))
             if fail
             else None,

@@ -33,10 +33,11 @@ class Tally(Projection[list[Row]]):
         )
 
     async def write(self, connection: Connection, facts: list[Row]) -> None:
-        statement = 'copy tally (partition, "offset", digest) from stdin'
-        async with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in facts:
-                await copy.write_row(row)
+        await connection.execute(
+            'insert into tally (partition, "offset", digest)'
+            " select * from unnest(%s::integer[], %s::bigint[], %s::text[])",
+            [list(column) for column in zip(*facts, strict=True)] if facts else [[], [], []],
+        )
 
 
 def digest(value: bytes | None) -> str:

@@ -15,8 +15,8 @@ from tests.survival.scene import PARTITIONS, Scene, frozen, wait_for
     "step",
     [
         "in_copy",
-        "before_seconds",
-        pytest.param("before_commit", marks=pytest.mark.chaos),  # the second test has it
+        pytest.param("before_seconds", marks=pytest.mark.chaos),
+        "before_commit",
         pytest.param("after_claim", marks=pytest.mark.chaos),
         pytest.param("before_unit", marks=pytest.mark.chaos),
     ],
@@ -24,7 +24,10 @@ from tests.survival.scene import PARTITIONS, Scene, frozen, wait_for
 def test_frozen_past_its_session(scene: Scene, step: str) -> None:
     """Its late commit is refused, and the new owner waits no longer than the server allows."""
     load = scene.load(per_second=800)
-    victim = scene.worker(fail=("prices", step, 1 if step == "after_claim" else 5, "freeze"))
+    victim = scene.worker(
+        fail=("prices", step, 1 if step == "after_claim" else 5, "freeze"),
+        step_by_step=step in {"in_copy", "before_seconds"},
+    )
     frozen(victim)
     began = time.monotonic()
     before = scene.epochs("prices")

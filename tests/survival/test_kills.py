@@ -10,27 +10,35 @@ import pytest
 
 from tests.survival.scene import Scene
 
+#: (step, the time that it is reached, whether small units are written as large ones are)
 STEPS = [
-    ("in_claim", 1),
-    ("after_claim", 1),
-    ("before_unit", 3),
-    ("after_advance", 3),
-    ("in_copy", 3),
-    ("before_seconds", 3),
-    ("before_latest", 3),
-    ("after_write", 3),
-    ("after_dead_letters", 2),
-    ("before_commit", 3),
-    ("after_commit", 3),
-    ("before_copying_offsets", 1),
+    ("in_claim", 1, False),
+    ("after_claim", 1, False),
+    ("before_unit", 3, False),
+    ("after_advance", 3, True),
+    ("in_copy", 3, True),
+    ("before_seconds", 3, True),
+    ("before_latest", 3, False),
+    ("after_write", 3, True),
+    ("after_dead_letters", 2, False),
+    ("after_dead_letters", 2, True),
+    ("before_commit", 3, False),
+    ("before_commit", 3, True),
+    ("after_commit", 3, False),
+    ("after_commit", 3, True),
+    ("before_copying_offsets", 1, False),
 ]
 
 
 def test_killed_at_each_step_of_the_unit_of_work(scene: Scene) -> None:
     """One worker after another dies at one step; nothing is lost and nothing is doubled."""
     load = scene.load(per_second=1500)
-    for step, nth in STEPS:
-        worker = scene.worker(fail=("prices", step, nth, "kill"), group=f"{scene.name}-{step}")
+    for step, nth, step_by_step in STEPS:
+        worker = scene.worker(
+            fail=("prices", step, nth, "kill"),
+            group=f"{scene.name}-{step}-{step_by_step}",
+            step_by_step=step_by_step,
+        )
         assert worker.wait_for_end() == -signal.SIGKILL, worker.output
         assert step in worker.output
     for step in ("after_advance", "after_write", "after_commit"):

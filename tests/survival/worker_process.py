@@ -2,9 +2,10 @@
 
 `python -m tests.survival.worker_process TASK` from the root of the repository.
 
-The task is one JSON object: {"brokers", "dsn", "topic", "group",
-"projections", "fail"}. `fail`, where it is set, names a step of a projection's unit of work and
-what happens when it is reached for the nth time: {"projection", "step", "nth", "action"}.
+The task is one JSON object: {"brokers", "dsn", "topic", "group", "projections", "step_by_step",
+"fail"}. With `step_by_step` no unit goes to the server at once. `fail`, where it is set, names a
+step of a projection's unit of work and what happens when it is reached for the nth time:
+{"projection", "step", "nth", "action"}.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import faust
@@ -22,6 +24,7 @@ import psycopg
 
 import streams.app
 from projections import checkpoint, deadletter
+from projections import unit as unit_of_work
 from projections.base import Connection, Projection
 from projections.prices import Prices, derived, history
 from projections.unit import Projector
@@ -33,6 +36,7 @@ from streams.transport import Consumer
 from streams.worker import Worker
 from tests.survival.tally import Tally
 
+unit: Any = unit_of_work  # for what it does not export
 ACTIONS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 PROJECTIONS: dict[str, type[Projection[Any]]] = {"prices": Prices, "tally": Tally}
 
@@ -79,6 +83,7 @@ def install(point: Failpoint) -> None:
         before=lambda transaction, *_: at_commit(point, transaction, "before_commit"),
         after=lambda transaction, *_: at_commit(point, transaction, "after_commit"),
     )
+    unit.at_once = at_once(point)
     history._copy = half_copy(point)
 
 
@@ -108,10 +113,29 @@ def name_of(projector: Projector) -> str:
 
 def at_commit(point: Failpoint, transaction: Any, step: str) -> None:
     """Only for the outer transaction of a unit's own connection."""
-    name = transaction._conn.info.parameter_status("application_name") or ""
-    words = name.split()
-    if transaction._outer_transaction and len(words) == 3 and words[2] == "unit":
+    words = name_of_session(transaction._conn).split()
+    if transaction._outer_transaction and words[2:] == ["unit"]:
         point.reach(words[1], step)
+
+
+def name_of_session(connection: Connection) -> str:
+    return connection.info.parameter_status("application_name") or ""
+
+
+def at_once(point: Failpoint) -> Callable[[Connection], Any]:
+    """The failpoint before COMMIT, once the server has done all that comes before, and after."""
+    original = unit.at_once
+
+    @asynccontextmanager
+    async def watched(connection: Connection) -> AsyncIterator[None]:
+        name = name_of_session(connection).split()[1]
+        async with original(connection):
+            yield
+            await (await connection.execute("select 1")).fetchone()
+            point.reach(name, "before_commit")
+        point.reach(name, "after_commit")
+
+    return watched
 
 
 def half_copy(point: Failpoint) -> Callable[..., Any]:
@@ -145,6 +169,8 @@ def main() -> int:
     spec = dataclasses.replace(catalogue.TOPICS[0], name=task["topic"])
     catalogue.TOPICS = (spec, *catalogue.TOPICS)
     streams.app.group_name = lambda projection: f"{task['group']}-{projection}"
+    if task["step_by_step"]:
+        unit.SMALL_UNIT = 0
     if task["fail"] is not None:
         install(Failpoint(**task["fail"]))
     chosen = [
