@@ -263,11 +263,11 @@ class Projector:
         except Exception as error:
             if not is_data_fault(error):
                 raise
-            fault = error
+            fault = describe(error)  # the error itself would keep what was decoded from being freed
         else:
             return decoded.refused
         if _count(batches) == 1:
-            return [Refused(batches[0].source, batches[0].records[0], describe(fault))]
+            return [Refused(batches[0].source, batches[0].records[0], fault)]
         first, second = halves(batches)
         return [
             *await self._project(connection, side, first),

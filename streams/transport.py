@@ -124,6 +124,14 @@ class Consumer(driver.Consumer):
         Faust would stop fetching the partition, and with none left sleep for a second.
         """
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Alarms about fetching only.
+
+        Faust's others go by messages of every partition and by commits of its own, which there
+        are none of: after five minutes they would call a worker stuck that is not.
+        """
+        self._consumer_thread._verify_aiokafka_event_path(now, tp)
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """One message for what was fetched at once; its value is a Fetch."""
         fetched, _ = await self._wait_next_records(timeout)

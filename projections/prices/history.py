@@ -1,6 +1,8 @@
-"""Writing `price_history`: straight COPY while every trade is new, staging once one repeats."""
+"""Writing `price_history`: COPY while every trade is new, a look at the keys once one repeats."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 import polars as pl
 from psycopg import errors
@@ -18,6 +20,12 @@ insert into price_history ({_COLUMNS})
 select {_COLUMNS} from json_populate_recordset(null::price_history, %s::json)
 """
 _KEY = ["venue", "symbol", "time", "trade_id"]
+
+_NEWEST = """
+select v.venue, v.symbol,
+    (select max(h.time) from price_history as h where h.venue = v.venue and h.symbol = v.symbol)
+from unnest(%s::text[], %s::text[]) as v (venue, symbol)
+"""
 
 _STAGING = """
 create temporary table if not exists staged_trades (like price_history including defaults)
@@ -136,15 +144,15 @@ where h.venue = least.venue and h.symbol = least.symbol and h.time = least.time
     and h.trade_id = least.trade_id
 """
 
-#: After a repeat, this many units go through staging at once, for repeats come in swarms.
-_UNITS_STAGED = 32
+#: After a repeat, this many units are looked through at once, for repeats come in swarms.
+_UNITS_LOOKED_THROUGH = 32
 
 
 class History:
     """The writer of one process; it remembers whether repeats are about."""
 
     def __init__(self) -> None:
-        self._stage_next = 0
+        self._look_through_next = 0
 
     async def write(
         self, connection: Connection, trades: pl.DataFrame, ready: bytes | None = None
@@ -159,35 +167,61 @@ class History:
         if is_at_once(connection):
             await connection.execute(_INSERT, [trades.write_json()])
             return
-        if self._stage_next:
-            self._stage_next -= 1
-            await self._write_staged(connection, trades)
+        if self._look_through_next:
+            self._look_through_next -= 1
+            await _write_looking_through(connection, trades)
             return
         try:
             async with connection.transaction():
-                await _copy(connection, _COPY, ready or lines(trades))
+                await _copy_lines(connection, _COPY, ready or lines(trades))
         except errors.UniqueViolation:
-            self._stage_next = _UNITS_STAGED
-            await self._write_staged(connection, trades)
+            self._look_through_next = _UNITS_LOOKED_THROUGH
+            await _write_looking_through(connection, trades)
 
-    async def _write_staged(self, connection: Connection, trades: pl.DataFrame) -> None:
-        """The first of a key by offset becomes the row; all others are looked at further."""
-        trades = trades.sort("partition", "offset")
-        is_first = trades.select(pl.struct(_KEY).is_first_distinct()).to_series()
-        await connection.execute(_STAGING)
-        await _copy(connection, _COPY_STAGED, lines(trades.filter(is_first)))
-        repeated = (await connection.execute(_FIND_REPEATED)).rowcount
-        if not is_first.all():
-            later = trades.filter(~is_first)
-            await _copy(connection, _COPY_REPEATED, lines(later))
-            repeated += later.height
-        await connection.execute(_ADD_NEW)
-        if repeated:
-            await connection.execute(_JOIN_BY_KEY)
-            await connection.execute(_FILL)
-            if (await connection.execute(_DIFFERENT)).rowcount:
-                await connection.execute(_WINNERS)
-            await connection.execute(_JOIN_AS_USUAL)
+
+async def _write_looking_through(connection: Connection, trades: pl.DataFrame) -> None:
+    """The first of a key by offset becomes the row, unless there is one; all others are repeats.
+
+    Only what is not younger than all that is held of its symbol is looked up.
+    """
+    trades = trades.sort("partition", "offset")
+    is_first = trades.select(pl.struct(_KEY).is_first_distinct()).to_series()
+    is_new = is_first & await _are_younger(connection, trades)
+    await _copy(connection, _COPY, trades.filter(is_new))
+    if is_new.all():
+        return
+    await connection.execute(_STAGING)
+    await _copy(connection, _COPY_STAGED, trades.filter(is_first & ~is_new))
+    repeated = (await connection.execute(_FIND_REPEATED)).rowcount
+    await connection.execute(_ADD_NEW)
+    if not is_first.all():
+        later = trades.filter(~is_first)
+        await _copy(connection, _COPY_REPEATED, later)
+        repeated += later.height
+    if repeated:
+        await connection.execute(_JOIN_BY_KEY)
+        await connection.execute(_FILL)
+        if (await connection.execute(_DIFFERENT)).rowcount:
+            await connection.execute(_WINNERS)
+        await connection.execute(_JOIN_AS_USUAL)
+
+
+async def _are_younger(connection: Connection, trades: pl.DataFrame) -> pl.Series:
+    """Whether each trade is younger than all trades of its symbol that the history holds."""
+    symbols = trades.select("venue", "symbol").unique()
+    cursor = await connection.execute(
+        _NEWEST, [symbols["venue"].to_list(), symbols["symbol"].to_list()]
+    )
+    newest = pl.DataFrame(
+        [
+            (venue, symbol, time.replace(tzinfo=None) if isinstance(time, datetime) else time)
+            for venue, symbol, time in await cursor.fetchall()
+        ],
+        schema={"venue": pl.String, "symbol": pl.String, "newest": trades.schema["time"]},
+        orient="row",
+    )
+    held = trades.join(newest, on=["venue", "symbol"], how="left", maintain_order="left")
+    return (held["time"] > held["newest"]).fill_null(True)
 
 
 def lines(trades: pl.DataFrame) -> bytes:
@@ -195,6 +229,11 @@ def lines(trades: pl.DataFrame) -> bytes:
     return trades.write_csv(include_header=False).encode()
 
 
-async def _copy(connection: Connection, statement: bytes, rows: bytes) -> None:
+async def _copy(connection: Connection, statement: bytes, trades: pl.DataFrame) -> None:
+    if trades.height:
+        await _copy_lines(connection, statement, lines(trades))
+
+
+async def _copy_lines(connection: Connection, statement: bytes, rows: bytes) -> None:
     async with connection.cursor() as cursor, cursor.copy(statement) as copy:
         await copy.write(rows)

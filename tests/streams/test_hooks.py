@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from importlib.metadata import requires, version
@@ -67,6 +68,8 @@ def parameters(function: Callable[..., Any]) -> list[str]:
         (faust_consumer.Consumer.force_commit, ["self", "topics", "start_new_transaction"]),
         (faust_consumer.Consumer.on_partitions_revoked, ["self", "revoked"]),
         (faust_consumer.Consumer.on_buffer_full, ["self", "tp"]),
+        (driver.Consumer.verify_event_path, ["self", "now", "tp"]),
+        (driver.AIOKafkaConsumerThread._verify_aiokafka_event_path, ["self", "now", "tp"]),
         (faust_consumer.ThreadDelegateConsumer.seek_to_committed, ["self"]),
         (faust_consumer.ThreadDelegateConsumer.seek_wait, ["self", "partitions"]),
         (faust_consumer.ThreadDelegateConsumer.earliest_offsets, ["self", "partitions"]),
@@ -283,6 +286,22 @@ async def test_only_what_the_checkpoints_say_is_committed_whatever_faust_acknowl
         running.consumer._committed_offset.clear()
         await running.consumer.force_commit()
     assert committed == [dict.fromkeys(running.tps, 10)]
+
+
+async def test_a_worker_that_works_is_not_called_stuck(
+    running: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust looks for messages of each partition and for its own commits: there are none."""
+    alarms: list[Any] = []
+    thread = running.consumer._thread
+    state = thread._ensure_consumer()._fetcher._subscriptions.subscription.assignment.state_value(
+        aiokafka.TopicPartition(*running.tps[0])
+    )
+    monkeypatch.setattr(state, "highwater", state.position + 5)
+    monkeypatch.setattr(thread.log, "error", lambda *said, **_: alarms.append(said))
+    monkeypatch.setattr(thread, "time_started", thread.time_started - 3600)
+    running.consumer.verify_event_path(time.monotonic(), running.tps[0])
+    assert not alarms
 
 
 # Records as the C parser made them

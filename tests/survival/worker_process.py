@@ -84,7 +84,7 @@ def install(point: Failpoint) -> None:
         after=lambda transaction, *_: at_commit(point, transaction, "after_commit"),
     )
     unit.at_once = at_once(point)
-    history._copy = half_copy(point)
+    history._copy_lines = half_copy(point)
 
 
 def around(
