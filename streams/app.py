@@ -27,9 +27,9 @@ log = structlog.get_logger(__name__)
 #: Seconds without a heartbeat after which the broker gives a worker's partitions away.
 SESSION_TIMEOUT = 6.0
 #: A unit of work closes at this many records, however much waits.
-UNIT_RECORDS = 10_000
+UNIT_RECORDS = 8_000
 #: One fetch returns at most this many records.
-FETCH_RECORDS = 5_000
+FETCH_RECORDS = 4_000
 #: Fetches that may wait in the agent's queue; records are bounded by `streams.ledger`.
 WAITING_FETCHES = 1_000
 

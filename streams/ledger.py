@@ -15,7 +15,7 @@ class GapError(Exception):
 
 
 #: Records that may wait for the agent: it bounds the worker's memory, whatever the backlog.
-WAITING_RECORDS = 15_000
+WAITING_RECORDS = 12_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,13 @@ async def test_a_worker_without_tables_is_told_to_migrate(dsn: str) -> None:
         await claim(Projector(Tally(), dsn))
 
 
+async def test_a_worker_newer_than_the_database_is_told_to_migrate(migrated_dsn: str) -> None:
+    async with await connect(migrated_dsn, "test", {}) as connection:
+        await connection.execute("drop function public.advance_checkpoints")
+    with pytest.raises(Refusal, match=r"lacks migrations of this program: run `tape db migrate`"):
+        await claim(Projector(Tally(), migrated_dsn))
+
+
 async def test_checkpoints_belong_to_a_generation(migrated_dsn: str) -> None:
     projector = Projector(Tally(), migrated_dsn)
     await claim(projector)
