@@ -23,7 +23,8 @@ SQL = Path(__file__).parent.parent / "sql"
 
 Connection = AsyncConnection[Any]
 
-#: A unit of at most so many records goes to the server in one round trip.
+#: A unit of at most so many records is small: what pays only for many is not done for it. It is
+#: tried at once, in one round trip to the server, and decoded without a thread.
 SMALL_UNIT = 64
 F = TypeVar("F")
 
@@ -110,6 +111,13 @@ class Projection(ABC, Generic[F]):
         generation's schema. Returns what is to be written, which may refuse more.
         """
         return decoded
+
+    def is_ready(self, facts: F) -> bool:
+        """Whether these may be written at once, without `prepare` and with hope that none fails."""
+        return type(self).prepare is Projection.prepare
+
+    def forget(self) -> None:
+        """Remember nothing of the tables: partitions are claimed, maybe of another generation."""
 
     async def maintain(self, connection: Connection, history_days: int) -> None:
         """What is due now and then outside of units, such as detaching old partitions.

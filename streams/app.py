@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 #: Seconds without a heartbeat after which the broker gives a worker's partitions away.
 SESSION_TIMEOUT = 6.0
-#: A unit of work closes at this many records, however much waits.
+#: A unit of work closes once it has this many records, however much waits.
 UNIT_RECORDS = 8_000
 #: One fetch returns at most this many records.
 FETCH_RECORDS = 4_000
@@ -143,10 +143,11 @@ class Agent:
             self._log("records are missing, going back to the checkpoints")
             self._recover()
             return
+        if not batches:
+            return
         decoded = await self._decode(batches)
         await self._settle()
-        if batches:
-            self._in_flight = asyncio.create_task(self._commit(batches, decoded, rebalances))
+        self._in_flight = asyncio.create_task(self._commit(batches, decoded, rebalances))
 
     async def _settle(self) -> None:
         """Wait for the unit that is under way; what comes meanwhile joins the next one."""

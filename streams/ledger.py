@@ -54,7 +54,7 @@ class Ledger:
         self._waiting += fetch.size
 
     def taken(self, fetch: Fetch) -> None:
-        """The agent has it. Fetches of before a rebalance are counted no more."""
+        """The agent has it. It is seldom a stale one: a rebalance empties Faust's queues."""
         self._waiting = max(0, self._waiting - fetch.size)
 
     def forget(self) -> None:

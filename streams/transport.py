@@ -119,7 +119,7 @@ class Consumer(driver.Consumer):
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def on_buffer_full(self, tp: TP) -> None:
-        """Nothing: the full queue itself holds the fetcher up.
+        """Nothing: `getmany` holds the fetcher up, by records.
 
         Faust would stop fetching the partition, and with none left sleep for a second.
         """

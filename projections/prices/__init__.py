@@ -38,7 +38,7 @@ class Prices(Projection[Facts]):
         "price_months",
     )
 
-    #: Gives the times of trades as the table has them.
+    #: Gives the times of trades as the table has them (the benchmarks' table has integers).
     timed = staticmethod(as_timestamps)
 
     def __init__(self) -> None:
@@ -73,6 +73,15 @@ class Prices(Projection[Facts]):
         ]
         facts = dataclasses.replace(decoded.facts, trades=trades.filter(~is_late), lines=None)
         return Decoded(facts, [*decoded.refused, *refused])
+
+    def is_ready(self, facts: Facts) -> bool:
+        """Whether all months are known to be open, and no repeats are expected."""
+        if not facts.trades.height:
+            return True
+        return not self._history.expects_repeats and self._months.are_open(months_of(facts.trades))
+
+    def forget(self) -> None:
+        self._months.forget()
 
     async def maintain(self, connection: Connection, history_days: int) -> None:
         await close_old(connection, history_days)

@@ -1,4 +1,7 @@
-"""Writing `price_history`: COPY while every trade is new, a look at the keys once one repeats."""
+"""Writing `price_history`: COPY (few rows: one insert) while every trade is new.
+
+Once one repeats, units are looked through for keys that are there already, for a while.
+"""
 
 from __future__ import annotations
 
@@ -154,6 +157,11 @@ class History:
     def __init__(self) -> None:
         self._look_through_next = 0
 
+    @property
+    def expects_repeats(self) -> bool:
+        """Whether the next units are looked through for repeats."""
+        return self._look_through_next > 0
+
     async def write(
         self, connection: Connection, trades: pl.DataFrame, ready: bytes | None = None
     ) -> None:
@@ -212,6 +220,7 @@ async def _are_younger(connection: Connection, trades: pl.DataFrame) -> pl.Serie
     cursor = await connection.execute(
         _NEWEST, [symbols["venue"].to_list(), symbols["symbol"].to_list()]
     )
+    # Times are as `Prices.timed` gives them.
     newest = pl.DataFrame(
         [
             (venue, symbol, time.replace(tzinfo=None) if isinstance(time, datetime) else time)

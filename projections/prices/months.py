@@ -40,6 +40,10 @@ class Months:
         """Ask the table again: another process may have attached or closed a month."""
         self._closed = {}
 
+    def are_open(self, months: Iterable[dt.date]) -> bool:
+        """Whether all these are known to be attached and not closed."""
+        return all(self._closed.get(month) is False for month in months)
+
     async def make_ready(
         self, connection: Connection, months: Iterable[dt.date]
     ) -> frozenset[dt.date]:

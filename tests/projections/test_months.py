@@ -12,6 +12,7 @@ import pytest
 from projections.base import Batch, Connection, Partition
 from projections.checkpoint import LogStart
 from projections.database import connect
+from projections.errors import Fenced
 from projections.prices import Prices
 from projections.prices.months import Months, close_old, following, partition_name
 from projections.unit import Projector
@@ -257,3 +258,31 @@ async def test_a_month_is_closed_by_maintenance(migrated_dsn: str) -> None:
     await projector.maintain(30)
     assert [month for month, closed in months(migrated_dsn).items() if closed] == [JANUARY]
     await projector.close()
+
+
+@pytest.mark.usefixtures("both_ways")
+async def test_who_was_taken_over_attaches_nothing(migrated_dsn: str) -> None:
+    old, new = Projector(Prices(), migrated_dsn), Projector(Prices(), migrated_dsn)
+    await claim(old)
+    await claim(new)
+    with pytest.raises(Fenced):
+        await old.commit([log_of([in_month(JANUARY, 1)])])
+    assert months(migrated_dsn) == {}
+    await old.close()
+    await new.close()
+
+
+@pytest.mark.usefixtures("both_ways")
+async def test_a_month_that_went_missing_is_attached_anew_for_a_single_record(
+    migrated_dsn: str, side: Connection
+) -> None:
+    """As where an older copy of the database came back under a worker that goes on."""
+    projector = Projector(Prices(), migrated_dsn)
+    await claim(projector)
+    await projector.commit([log_of([in_month(JANUARY, 1)])])
+    await side.execute(f"drop table {partition_name(JANUARY)}".encode())
+    await side.execute("delete from price_months where month = '2026-01-01'")
+    await projector.commit([log_of([in_month(JANUARY, 2)], first=1)])
+    await projector.close()
+    assert rows(migrated_dsn, "dead_letters") == []
+    assert [row["trade_id"] for row in rows(migrated_dsn, "price_history")] == ["2"]
