@@ -9,7 +9,7 @@ same class runs live, in a rebuild and in a test. Adding one is a module, an SQL
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
@@ -60,6 +60,11 @@ class Batch:
 
     source: Partition
     records: Sequence[Record]
+
+
+def count_records(batches: Iterable[Batch]) -> int:
+    """How many records these batches hold together."""
+    return sum(len(batch.records) for batch in batches)
 
 
 @dataclass(frozen=True, slots=True)

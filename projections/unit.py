@@ -27,6 +27,7 @@ from projections.base import (
     Partition,
     Projection,
     Refused,
+    count_records,
 )
 from projections.checkpoint import Checkpoint, LogStart, Span
 from projections.database import CLAIM_SETTINGS, at_once, connect
@@ -64,7 +65,7 @@ def spans(
 
 def halves(batches: Sequence[Batch]) -> tuple[list[Batch], list[Batch]]:
     """The same records in two parts of equal size, order kept."""
-    middle = _count(batches) // 2
+    middle = count_records(batches) // 2
     first: list[Batch] = []
     second: list[Batch] = []
     for batch in batches:
@@ -74,10 +75,6 @@ def halves(batches: Sequence[Batch]) -> tuple[list[Batch], list[Batch]]:
             second.append(Batch(batch.source, tail))
         middle -= len(batch.records)
     return first, second
-
-
-def _count(batches: Sequence[Batch]) -> int:
-    return sum(len(batch.records) for batch in batches)
 
 
 def _may_go_step_by_step(error: Exception) -> bool:
@@ -168,7 +165,7 @@ class Projector:
             except Exception as error:
                 if self.claims is not claims:
                     raise Fenced from error
-                if _count(batches) > 1 and _took_too_long(error, began):
+                if count_records(batches) > 1 and _took_too_long(error, began):
                     return await self._commit_halves(batches)
                 await self._pause(attempt, error, unit)
         if self.claims is claims:
@@ -204,7 +201,9 @@ class Projector:
         decoded: Decoded[Any] | None,
     ) -> None:
         try:
-            if _count(batches) > SMALL_UNIT or not await self._at_once(batches, unit, decoded):
+            if count_records(batches) > SMALL_UNIT or not await self._at_once(
+                batches, unit, decoded
+            ):
                 await self._step_by_step(batches, unit, decoded)
         except psycopg.Error as error:
             if error.sqlstate == checkpoint.FENCED:
@@ -281,7 +280,7 @@ class Projector:
             fault = describe(error)  # the error itself would keep what was decoded from being freed
         else:
             return decoded.refused
-        if _count(batches) == 1:
+        if count_records(batches) == 1:
             if not is_last_try:
                 return await self._project(connection, side, batches, is_last_try=True)
             return [Refused(batches[0].source, batches[0].records[0], fault)]

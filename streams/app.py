@@ -12,7 +12,7 @@ import faust
 import structlog
 from faust.types import EventT, Message
 
-from projections.base import SMALL_UNIT, Batch, Decoded, Projection
+from projections.base import SMALL_UNIT, Batch, Decoded, Projection, count_records
 from projections.deadletter import Limits
 from projections.errors import Fenced, Refusal
 from projections.unit import Projector
@@ -163,7 +163,7 @@ class Agent:
         """
         decode = self._ledger.projector.projection.decode
         try:
-            if sum(len(batch.records) for batch in batches) <= SMALL_UNIT:
+            if count_records(batches) <= SMALL_UNIT:
                 return decode(batches)
             return await asyncio.to_thread(decode, batches)
         except Exception:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from projections.base import Batch, Partition
+from projections.base import Batch, Partition, count_records
 from projections.unit import Projector
 
 
@@ -28,7 +28,7 @@ class Fetch:
     @property
     def size(self) -> int:
         """The number of its records."""
-        return sum(len(batch.records) for batch in self.batches)
+        return count_records(self.batches)
 
 
 class Ledger:

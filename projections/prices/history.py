@@ -175,7 +175,7 @@ class History:
         if is_at_once(connection):
             await connection.execute(_INSERT, [trades.write_json()])
             return
-        if self._look_through_next:
+        if self.expects_repeats:
             self._look_through_next -= 1
             await _write_looking_through(connection, trades)
             return

@@ -32,7 +32,7 @@ SIXTY_DAYS = 60 * 86_400_000_000
 
 #: Each example goes through the database, so there are few, and a failing one is not shrunk.
 few = settings(
-    max_examples=8,
+    max_examples=15,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
