@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -16,16 +16,14 @@ from psycopg import sql
 
 from benchmarks.contender import Job
 from benchmarks.dataset import KEYS
+from streams.events.types import micros_of
 
 _PAUSE_S = 0.001
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 def _micros(value: int | datetime) -> int:
     """The peers' table has integers, ours has timestamps."""
-    return value if isinstance(value, int) else (value - _EPOCH) // timedelta(microseconds=1)
+    return value if isinstance(value, int) else micros_of(value)
 
 
 def _probe(dsn: str, table: str, seen: str) -> None:

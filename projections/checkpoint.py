@@ -12,13 +12,17 @@ from dataclasses import dataclass
 
 from psycopg import errors
 
-from projections.base import Connection, Partition
+from projections.base import SQL, Connection, Partition
 from projections.errors import Refusal
 
+#: They are applied in order, so who has the newest has all.
+_NEWEST_MIGRATION = max(path.stem for path in (SQL / "migrations").glob("*.sql"))
+
 _CURRENT = """
-select generation, version, to_regproc('public.advance_checkpoints') is not null
+select generation, version,
+    exists(select from public._yoyo_migration where migration_id = %(newest)s)
 from public.generations
-where projection = %s and is_current
+where projection = %(projection)s and is_current
 """
 
 _CLAIM = """
@@ -82,7 +86,11 @@ async def current_generation(connection: Connection, projection: str, version: i
     when the database is not migrated as far as this program needs it.
     """
     try:
-        row = await (await connection.execute(_CURRENT, [projection])).fetchone()
+        row = await (
+            await connection.execute(
+                _CURRENT, {"projection": projection, "newest": _NEWEST_MIGRATION}
+            )
+        ).fetchone()
     except errors.UndefinedTable:
         row = None
     if row is None:

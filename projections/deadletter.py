@@ -10,13 +10,13 @@ from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from psycopg.types.json import Jsonb
 
 from projections.base import Connection, Partition, Refused
 from projections.checkpoint import Span
 from projections.errors import Refusal
+from streams.events.types import moment
 
 WINDOW = 1000
 
@@ -33,8 +33,6 @@ from public.dead_letters as d
 join public.checkpoints as c using (projection, topic, topic_id, partition)
 where c.projection = %s and c.generation = %s and d."offset" >= c.next_offset - %s
 """
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ async def insert(
                     Jsonb(header_json(item.record.headers)),
                     item.record.value,
                     item.error.replace("\0", "\\0"),
-                    _EPOCH + timedelta(milliseconds=item.record.timestamp),
+                    moment(item.record.timestamp * 1000),
                 )
                 for item in refused
             ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -10,9 +9,9 @@ import polars as pl
 
 from projections.base import Connection
 from projections.locks import lock_keys
+from streams.events.types import moment
 
 _SECOND_US = 1_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Recomputed from the facts, so that any order of arrival gives the same row.
 _SECONDS = """
@@ -112,5 +111,5 @@ def newest_of_each(frame: pl.DataFrame) -> list[int]:
 
 
 def _timed(row: dict[str, Any]) -> dict[str, Any]:
-    times = {name: _EPOCH + timedelta(microseconds=row[name]) for name in ("time", "received")}
+    times = {name: moment(row[name]) for name in ("time", "received")}
     return row | times

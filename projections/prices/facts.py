@@ -7,10 +7,12 @@ into numeric columns as it is, trailing zeros and all.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any, cast
 
 import polars as pl
+
+from streams.events.types import moment
 
 TRADE_COLUMNS: dict[str, Any] = {
     "venue": pl.String,
@@ -41,8 +43,6 @@ QUOTE_COLUMNS: dict[str, Any] = {
     "partition": pl.Int32,
     "offset": pl.Int64,
 }
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: Microseconds to which the coarsest channel of a venue gives times; all others give one.
 #: Binance's REST replies and default streams have milliseconds (venue documentation).
@@ -88,4 +88,4 @@ def months_of(frame: pl.DataFrame) -> list[date]:
 
 
 def _month(micros: int) -> date:
-    return (_EPOCH + timedelta(microseconds=micros)).date().replace(day=1)
+    return moment(micros).date().replace(day=1)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from streams.events.types import MAX_INT64, UNSIGNED_DECIMAL
+from streams.events.types import MAX_INT64, UNSIGNED_DECIMAL, micros_of
 
 __all__ = [
     "FrameError",
@@ -34,7 +34,6 @@ _RFC3339 = re.compile(
     r"(?:\.([0-9]{1,9}))?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
 )
 _SECONDS = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,9}))?")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: Milliseconds reach this in the year 5138, microseconds passed it in 1973.
 _FIRST_MICROSECONDS = 10**14
@@ -84,13 +83,12 @@ def rfc3339_micros(value: object) -> int:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
         raise FrameError(f"not an RFC 3339 time: {_shown(value)}: {error}") from error
-    since = moment - _EPOCH
-    seconds = since.days * 86_400 + since.seconds
+    micros = micros_of(moment)
     sign, hours, minutes = match.groups()[7:]
     if sign:
-        offset = int(hours) * 3600 + int(minutes) * 60
-        seconds -= offset if sign == "+" else -offset
-    return seconds * 1_000_000 + _micros_of_fraction(match[7])
+        offset = (int(hours) * 3600 + int(minutes) * 60) * 1_000_000
+        micros -= offset if sign == "+" else -offset
+    return micros + _micros_of_fraction(match[7])
 
 
 def seconds_micros(value: str) -> int:

@@ -8,6 +8,7 @@ A JSON number in a decimal field is refused, because it would pass through a flo
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 
@@ -27,6 +28,18 @@ LATEST_AHEAD = 86_400_000_000
 LAST_TIME = 253_402_300_799_999_999
 
 MAX_INT64 = 2**63 - 1
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(micros: int) -> datetime:
+    """Microseconds since 1970 UTC → the same time with its zone, exact."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def micros_of(time: datetime) -> int:
+    """A time with a zone → microseconds since 1970 UTC, exact."""
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def _plain_decimal(value: object) -> Decimal:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+
+from streams.events.types import moment
 
 __all__ = ["PRODUCTS", "Market", "Step"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SATOSHI = 100_000_000
 
 #: Product → its first mid price in cents.
@@ -160,5 +160,4 @@ def _decimal(units: int, places: int) -> str:
 
 
 def _rfc3339(micros: int) -> str:
-    moment = _EPOCH + timedelta(microseconds=micros)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment(micros).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

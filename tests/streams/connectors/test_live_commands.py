@@ -169,7 +169,7 @@ async def test_the_simulated_venue_is_produced_into_kafka(
     assert status == 0, errors
     assert "events of" in output
     events = await in_kafka(brokers, b"simulated:ETH-USD")
-    assert sum(isinstance(event, PriceTrade) for event in events) > 20
+    assert any(isinstance(event, PriceTrade) for event in events)
 
 
 @pytest.mark.parametrize(

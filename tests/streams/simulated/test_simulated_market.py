@@ -1,6 +1,5 @@
 """The simulated market is plausible, repeatable, and never numbers two trades alike."""
 
-import time
 from itertools import pairwise
 
 import orjson
@@ -68,11 +67,3 @@ def test_a_heartbeat_names_the_last_trade() -> None:
         pass
     assert market.heartbeat("BTC-USD", NOW)["last_trade_id"] == step.match["trade_id"]
     assert market.last_match("BTC-USD") == {**step.match, "type": "last_match"}
-
-
-def test_it_is_faster_than_any_rate_that_we_ask_for() -> None:
-    market = Market(seed=1, first_number=0)
-    started = time.process_time()
-    for n in range(2_000):
-        market.step(NOW + n)
-    assert time.process_time() - started < 1.0
