@@ -84,7 +84,7 @@ def build_app(
         consumer_max_fetch_size=1024 * 1024,
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=SESSION_TIMEOUT,
-        broker_heartbeat_interval=1.5,
+        broker_heartbeat_interval=0.5,  # how the others learn that one has died
         broker_commit_interval=2.0,
         broker_request_timeout=40.0,
         broker_rebalance_timeout=15.0,
