@@ -86,11 +86,10 @@ async def current_generation(connection: Connection, projection: str, version: i
     when the database is not migrated as far as this program needs it.
     """
     try:
-        row = await (
-            await connection.execute(
-                _CURRENT, {"projection": projection, "newest": _NEWEST_MIGRATION}
-            )
-        ).fetchone()
+        cursor = await connection.execute(
+            _CURRENT, {"projection": projection, "newest": _NEWEST_MIGRATION}
+        )
+        row = await cursor.fetchone()
     except errors.UndefinedTable:
         row = None
     if row is None:

@@ -1,13 +1,22 @@
-"""Hypothesis strategies for events, shared by all tests: `from strategies import events`."""
+"""Hypothesis strategies for events, and settings, shared by all tests."""
 
 import base64
 import string
 from decimal import Decimal
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from streams.events import Event, PriceGap, PriceIndex, PriceQuote, PriceTrade, PriceUnparsed
 from streams.events.types import EARLIEST_TIME, LAST_TIME, MAX_INT64, SYMBOL, TRADE_ID, VENUE
+
+#: Where each example goes through the database there are few, and a failing one is not shrunk.
+few = settings(
+    max_examples=15,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 #: Times that a wall clock of today has, in microseconds; the models take more.
 USUAL_TIMES = st.integers(1_700_000_000_000_000, 1_800_000_000_000_000)

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from projections.base import Batch, Partition
+from projections.base import Batch, Partition, Record
 from projections.checkpoint import LogStart
 from projections.unit import Projector
 from streams.events import Event, PriceTrade, encode
@@ -66,7 +66,7 @@ def unreadable(record: LogRecord) -> LogRecord:
     return replace(record, value=b"\xff\x00 not JSON")
 
 
-def cut(records: Sequence[LogRecord], lengths: Iterable[int]) -> list[Batch]:
+def cut(records: Sequence[Record], lengths: Iterable[int]) -> list[Batch]:
     """Consecutive batches of the given lengths; what remains is the last one."""
     batches, rest = [], list(records)
     for length in lengths:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projections.base import Batch, Connection
@@ -24,18 +24,14 @@ from tests.projections.tallied import (
     position,
     some_log,
 )
+from tests.strategies import few
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
 # Splits and repetition
 
 
-@settings(
-    max_examples=12,
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(few, max_examples=12)
 @given(
     units=st.lists(st.integers(1, 30), max_size=6),
     batches=st.lists(st.integers(1, 9), max_size=8),
@@ -55,7 +51,7 @@ def test_any_split_and_any_restart_gives_the_tables_of_one_unit(
                 await projector.close()
                 projector = Projector(Watched(), migrated_dsn)
                 assert await claim(projector) == part.records[0].offset
-            await projector.commit(cut(part.records, batches))  # type: ignore[arg-type]
+            await projector.commit(cut(part.records, batches))
         await projector.close()
 
     asyncio.run(project())

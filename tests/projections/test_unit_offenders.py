@@ -14,7 +14,6 @@ from tests.projections.logs import (
     log_of,
     rows,
     trade,
-    unreadable,
 )
 from tests.projections.tallied import (
     FORBIDDEN,
@@ -25,6 +24,7 @@ from tests.projections.tallied import (
     numbers,
     opened,
     position,
+    records_of,
 )
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -36,12 +36,10 @@ async def test_each_offender_alone_is_a_dead_letter_with_its_reason(migrated_dsn
         4: trade(4, size=FORBIDDEN),
         11: trade(11, trade_id="raises"),
     }
-    batch = log_of(offenders.get(n, trade(n)) for n in range(20))
-    records = list(batch.records)
-    records[15] = unreadable(records[15])  # type: ignore[arg-type]
+    records = records_of((offenders.get(n, trade(n)) for n in range(20)), bad={15})
     async with opened(migrated_dsn) as projector:
         await claim(projector)
-        await projector.commit(cut(records, [7, 7]))  # type: ignore[arg-type]
+        await projector.commit(cut(records, [7, 7]))
     assert numbers(migrated_dsn) == [n for n in range(20) if n not in {3, 4, 11, 15}]
     letters = {row["offset"]: row for row in rows(migrated_dsn, "dead_letters")}
     assert letters.keys() == {3, 4, 11, 15}

@@ -105,36 +105,37 @@ async def test_a_fault_of_the_server_is_tried_again(migrated_dsn: str, statement
     check_nothing_was_lost(migrated_dsn, await once_per_try(migrated_dsn, fail))
 
 
-async def outlast_if_large(connection: Connection, count: int) -> None:
-    if count > 3:
-        await connection.execute("select pg_sleep(60)")
-
-
-async def test_a_unit_that_lasts_too_long_is_tried_again_at_half_its_size(
-    migrated_dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def slow_when_large(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """A projection that needs longer for more than three records than a unit may last."""
     monkeypatch.setattr(unit, "TRANSACTION_TIMEOUT_MS", 150)
     projection = Watched()
 
+    async def outlast_if_large(connection: Connection, count: int) -> None:
+        if count > 3:
+            await connection.execute("select pg_sleep(60)")
+
     projection.before_write = outlast_if_large
-    async with opened(migrated_dsn, projection) as projector:
+    return projection
+
+
+async def test_a_unit_that_lasts_too_long_is_tried_again_at_half_its_size(
+    migrated_dsn: str, slow_when_large: Watched
+) -> None:
+    async with opened(migrated_dsn, slow_when_large) as projector:
         await claim(projector)
         await projector.commit([log_of(trade(n) for n in range(10))])
         assert projector.claims[TICKS].next_offset == 10
         await projector.commit([log_of([trade(10)], first=10)])
-    assert projection.writes == [10, 5, 2, 3, 5, 2, 3, 1]
+    assert slow_when_large.writes == [10, 5, 2, 3, 5, 2, 3, 1]
     assert numbers(migrated_dsn) == list(range(11))
     assert dead(migrated_dsn) == []
 
 
 async def test_an_offender_in_a_unit_that_lasts_too_long_is_still_found(
-    migrated_dsn: str, monkeypatch: pytest.MonkeyPatch
+    migrated_dsn: str, slow_when_large: Watched
 ) -> None:
-    monkeypatch.setattr(unit, "TRANSACTION_TIMEOUT_MS", 150)
-    projection = Watched()
-
-    projection.before_write = outlast_if_large
-    async with opened(migrated_dsn, projection) as projector:
+    async with opened(migrated_dsn, slow_when_large) as projector:
         await claim(projector)
         batch = log_of(trade(n, size=FORBIDDEN) if n == 4 else trade(n) for n in range(10))
         await projector.commit([batch])
@@ -171,7 +172,7 @@ def lost_replies(monkeypatch: pytest.MonkeyPatch, count: int) -> Iterator[list[i
                 lose_reply()
 
         if name.endswith("unit"):
-            connection.transaction = transaction  # type: ignore[method-assign]
+            monkeypatch.setattr(connection, "transaction", transaction)
         return connection
 
     with monkeypatch.context() as patch:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -99,11 +98,19 @@ def test_at_full_speed_a_sink_that_can_gets_all_in_bulk() -> None:
     assert identities(sink) == identities(replayed(MIXED)[1])
 
 
-def test_a_paced_replay_keeps_the_recorded_distances() -> None:
-    frames = [match(n, received=T + n * 1_000_000) for n in range(3)]
-    started = time.monotonic()
+def test_a_paced_replay_keeps_the_recorded_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, pauses = 5.0, []
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        pauses.append(seconds)
+
+    monkeypatch.setattr("streams.replay.time.monotonic", lambda: now)
+    monkeypatch.setattr("streams.replay.asyncio.sleep", sleep)
+    frames = [match(n, received=T + n**2 * 1_000_000) for n in range(3)]
     summary, _ = replayed(frames, speed=10.0)
-    assert time.monotonic() - started >= 0.2
+    assert pauses == pytest.approx([0.1, 0.3])
     assert summary.trades == 3
 
 

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
-
 from projections.base import Batch
 from projections.prices import Prices
 from projections.unit import Projector
@@ -19,13 +17,10 @@ MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SIXTY_DAYS = 60 * 86_400_000_000
 
-#: Each example goes through the database, so there are few, and a failing one is not shrunk.
-few = settings(
-    max_examples=15,
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+
+def micros(time: datetime) -> int:
+    """Reckoned here, apart from the code under test."""
+    return (time - EPOCH) // MICROSECOND
 
 
 def reset(dsn: str) -> None:
@@ -38,7 +33,7 @@ async def project(dsn: str, batches: Iterable[Batch], units: Sequence[int] = ())
     records = [record for batch in batches for record in batch.records]
     projector = Projector(Prices(), dsn)
     start = await claim(projector)
-    for unit in cut([r for r in records if r.offset >= start], units):  # type: ignore[misc]
+    for unit in cut([r for r in records if r.offset >= start], units):
         await projector.commit([unit])
     await projector.close()
 

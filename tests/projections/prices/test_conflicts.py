@@ -15,8 +15,9 @@ from projections.errors import Fenced
 from projections.prices import Prices
 from streams.events import PriceTrade
 from tests.projections.logs import claim, log_of, rows, trade
-from tests.projections.prices.projected import few, reset, run, tables
+from tests.projections.prices.projected import reset, run, tables
 from tests.projections.tallied import opened
+from tests.strategies import few
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from projections.base import Batch
 from streams.events import PriceIndex, PriceQuote, PriceTrade, decode
-from streams.events.types import micros_of
 from tests.projections.logs import NOON, TICKS, LogRecord, log_of, rows, trade
-from tests.projections.prices.projected import SIXTY_DAYS, few, project, reset, run
-from tests.strategies import indexes, quotes, trades
+from tests.projections.prices.projected import SIXTY_DAYS, micros, project, reset, run
+from tests.strategies import few, indexes, quotes, trades
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
@@ -38,11 +37,11 @@ def test_what_went_in_as_bytes_comes_out_of_the_rows(
     asyncio.run(project(migrated_dsn, [batch]))
     found: dict[str, Any] = {}
     for row in rows(migrated_dsn, "price_history"):
-        time = micros_of(row["time"])
+        time = micros(row["time"])
         common = {
             "venue": row["venue"],
             "symbol": row["symbol"],
-            "received": micros_of(row["received"]),
+            "received": micros(row["received"]),
         }
         if row["side"] is None:
             found[row["symbol"]] = PriceIndex(
@@ -56,7 +55,7 @@ def test_what_went_in_as_bytes_comes_out_of_the_rows(
         assert batch.records[row["offset"]].value is not None
     for row in rows(migrated_dsn, "latest_quote"):
         found[row["symbol"]] = PriceQuote(
-            **{**row, "time": micros_of(row["time"]), "received": micros_of(row["received"])}
+            **{**row, "time": micros(row["time"]), "received": micros(row["received"])}
         )
     for record in batch.records:
         event: Any = decode(record.value, record.headers)
@@ -79,7 +78,7 @@ def test_binance_times_are_cut_to_milliseconds_so_that_its_channels_agree(
         ],
     )
     found = rows(migrated_dsn, "price_history", "venue", "venue, time, sequence")
-    assert [(row["venue"], micros_of(row["time"]), row["sequence"]) for row in found] == [
+    assert [(row["venue"], micros(row["time"]), row["sequence"]) for row in found] == [
         ("binance", coarse, 9),
         ("coinbase", fine, 1),
     ]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from streams.events import Event, PriceQuote
 from tests.projections.logs import NOON, rows, trade
-from tests.projections.prices.projected import few, reset, run
+from tests.projections.prices.projected import reset, run
+from tests.strategies import few
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from streams.events import PriceIndex, PriceTrade
 from tests.projections.logs import NOON, rows, trade
-from tests.projections.prices.projected import EPOCH, MICROSECOND, few, reset, run
+from tests.projections.prices.projected import EPOCH, MICROSECOND, reset, run
+from tests.strategies import few
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
