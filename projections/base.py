@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from psycopg import AsyncConnection
 
-from streams.events import DecodeError, Event, decode
+from streams.events import DecodeError, Event, Unparsed, decode
+from streams.events.types import LATEST_AHEAD
 
 #: The folder of all SQL: migrations, projections, views.
 SQL = Path(__file__).parent.parent / "sql"
@@ -150,6 +151,21 @@ class Recorded:
     event: Event
 
 
+def read_event(record: Record) -> Event:
+    """The event of a record, if a projection may use it.
+
+    Raises DecodeError for what is no event, for a frame that a connector could not read, and for a
+    time that is more than a day ahead of the record's appending.
+    """
+    event = decode(record.value, record.headers)
+    if isinstance(event, Unparsed):
+        raise DecodeError(f"a frame that the connector could not read: {event.error}")
+    time: int | None = getattr(event, "time", None)
+    if time is not None and time > record.timestamp * 1000 + LATEST_AHEAD:
+        raise DecodeError("time: more than a day after the record was appended")
+    return event
+
+
 class EventProjection(Projection[list[Recorded]]):
     """A projection that takes its events one by one: all but those of very high volume."""
 
@@ -158,7 +174,7 @@ class EventProjection(Projection[list[Recorded]]):
         for batch in batches:
             for record in batch.records:
                 try:
-                    event = decode(record.value, record.headers)
+                    event = read_event(record)
                 except DecodeError as error:
                     decoded.refused.append(Refused(batch.source, record, str(error)))
                 else:

@@ -2,7 +2,7 @@
 
 A value that matches the pattern of its event type to the last byte is one that the model accepts,
 with the same meaning; only such values are read as columns. Everything else, whatever the doubt,
-goes through `streams.events.decode`, one by one. A property test holds the two to one another.
+goes through `projections.base.read_event`, one by one; a property test compares.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from projections.base import Batch, Decoded, Partition, Record, Refused
+from projections.base import Batch, Decoded, Partition, Record, Refused, read_event
 from projections.prices.facts import (
     PRECISION,
     QUOTE_COLUMNS,
@@ -25,8 +25,6 @@ from streams.events import (
     PriceIndex,
     PriceQuote,
     PriceTrade,
-    PriceUnparsed,
-    decode,
 )
 from streams.events.codec import SPEC_VERSION
 from streams.events.types import (
@@ -182,24 +180,14 @@ def _by_model(located: Iterable[Located]) -> tuple[list[Row], list[Row], list[Re
     refused: list[Refused] = []
     for source, record in located:
         try:
-            event = decode(record.value, record.headers)
-            if isinstance(event, PriceTrade | PriceIndex | PriceQuote):
-                _check_time(event.time, record.timestamp)
+            event = read_event(record)
             if isinstance(event, PriceQuote):
                 quotes.append(_quote_row(event, source, record))
             elif isinstance(event, PriceTrade | PriceIndex):
                 trades.append(_trade_row(event, source, record))
-            elif isinstance(event, PriceUnparsed):
-                error = f"a frame that the connector could not read: {event.error}"
-                refused.append(Refused(source, record, error))
         except DecodeError as fault:
             refused.append(Refused(source, record, str(fault)))
     return trades, quotes, refused
-
-
-def _check_time(time: int, appended_ms: int) -> None:
-    if time > appended_ms * 1000 + LATEST_AHEAD:
-        raise DecodeError("time: more than a day after the record was appended")
 
 
 def _trade_row(event: PriceTrade | PriceIndex, source: Partition, record: Record) -> Row:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+
+from streams.events.types import Connection, Micros, Sequence, Venue
 
 
 class Event(BaseModel):
@@ -38,3 +41,33 @@ class Event(BaseModel):
     def to_json(self) -> bytes:
         """The Kafka value: plain JSON, fields in declared order, every field present."""
         return self.model_dump_json().encode()
+
+    def content_id(self, subject: str, time: int) -> str:
+        """An id for facts without a natural key: subject, source time, content hash.
+
+        What differs from one delivery to the next, the receive time and the frame, is no content.
+        """
+        content = self.model_dump_json(exclude={"received", "raw"}).encode()
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        return f"{subject}:{time}:{digest}"
+
+
+class Unparsed(Event):
+    """A frame that a connector could not read, as it came; projections dead-letter it."""
+
+    venue: Venue
+    connection: Connection
+    #: The number of the frame within its connection: two identical frames are two facts.
+    arrival: Sequence
+    frame: Base64Bytes
+    error: Annotated[str, Field(strict=True, max_length=2000)]
+    received: Micros
+
+    def key(self) -> str:
+        return f"{self.venue}:unparsed"
+
+    def event_id(self) -> str:
+        return f"{self.venue}:{self.connection}:{self.arrival}"
+
+    def source(self) -> str:
+        return f"/venues/{self.venue}"

@@ -10,7 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from streams.events import price
+from streams.events import (
+    kalshi_account,
+    kalshi_lifecycle,
+    kalshi_market,
+    price,
+    trade_commands,
+    trade_events,
+)
 from streams.events.base import Event
 
 DAY_MS = 86_400_000
@@ -63,6 +70,36 @@ TOPICS: tuple[TopicSpec, ...] = (
         summary="Trades, best bid and ask, and index values, as the venues reported them.",
         retention_ms=365 * DAY_MS,
     ),
+    TopicSpec(
+        name=kalshi_market.TOPIC,
+        key="market ticker",
+        summary="Quotes of Kalshi markets.",
+        retention_ms=30 * DAY_MS,
+    ),
+    TopicSpec(
+        name=kalshi_lifecycle.TOPIC,
+        key="market ticker",
+        summary="What each Kalshi market is, its result, and when it was settled.",
+        retention_ms=FOREVER,
+    ),
+    TopicSpec(
+        name=kalshi_account.TOPIC,
+        key="market ticker; the account for balances, transfers and snapshot bounds",
+        summary="Fills, orders, positions, settlements and cash, as the venue reported them.",
+        retention_ms=FOREVER,
+    ),
+    TopicSpec(
+        name=trade_commands.TOPIC,
+        key="market ticker",
+        summary="What someone asked for: open, close, cancel, mark as error.",
+        retention_ms=FOREVER,
+    ),
+    TopicSpec(
+        name=trade_events.TOPIC,
+        key="market ticker",
+        summary="Outcomes of trades that an executor, the venue or a service reported.",
+        retention_ms=FOREVER,
+    ),
 )
 
 DEAD_LETTER_RETENTION_MS = 90 * DAY_MS
@@ -73,6 +110,29 @@ EVENTS: tuple[type[Event], ...] = (
     price.PriceIndex,
     price.PriceGap,
     price.PriceUnparsed,
+    kalshi_market.MarketTicker,
+    kalshi_market.MarketUnparsed,
+    kalshi_lifecycle.MarketDescribed,
+    kalshi_lifecycle.MarketDetermined,
+    kalshi_lifecycle.MarketSettled,
+    kalshi_lifecycle.LifecycleUnparsed,
+    kalshi_account.Fill,
+    kalshi_account.Order,
+    kalshi_account.Position,
+    kalshi_account.Settlement,
+    kalshi_account.Balance,
+    kalshi_account.Transfer,
+    kalshi_account.SnapshotStarted,
+    kalshi_account.SnapshotFinished,
+    kalshi_account.AccountUnparsed,
+    trade_commands.OpenTrade,
+    trade_commands.CloseTrade,
+    trade_commands.CancelTrade,
+    trade_commands.MarkError,
+    trade_events.OrderAccepted,
+    trade_events.OrderRejected,
+    trade_events.CloseFailed,
+    trade_events.TradeExpired,
 )
 
 #: From the `ce_type` of an old version to the function that makes the next version of it.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Base64Bytes, Field
-
-from streams.events.base import Event
+from streams.events.base import Event, Unparsed
 from streams.events.types import Connection, Micros, Price, Sequence, Size, Symbol, TradeId, Venue
 
 TOPIC = "price.ticks"
@@ -26,11 +23,6 @@ class PriceEvent(Event):
 
     def source(self) -> str:
         return f"/venues/{self.venue}"
-
-    def content_id(self, subject: str, time: int) -> str:
-        """An id for facts without a natural key: subject, source time, content hash."""
-        digest = hashlib.sha256(self.to_json()).hexdigest()[:16]
-        return f"{subject}:{time}:{digest}"
 
 
 class PriceTrade(PriceEvent):
@@ -99,26 +91,9 @@ class PriceGap(PriceEvent):
         return f"{self.key()}:gap:{self.connection}:{self.expected}:{self.got}"
 
 
-class PriceUnparsed(Event):
-    """A frame that the connector could not read, as it came; the projection dead-letters it."""
+class PriceUnparsed(Unparsed):
+    """A frame of prices that the connector could not read."""
 
     name: ClassVar[str] = "price.unparsed"
     version: ClassVar[int] = 1
     topic: ClassVar[str] = TOPIC
-
-    venue: Venue
-    connection: Connection
-    #: The number of the frame within its connection: two identical frames are two facts.
-    arrival: Sequence
-    frame: Base64Bytes
-    error: Annotated[str, Field(strict=True, max_length=2000)]
-    received: Micros
-
-    def key(self) -> str:
-        return f"{self.venue}:unparsed"
-
-    def event_id(self) -> str:
-        return f"{self.venue}:{self.connection}:{self.arrival}"
-
-    def source(self) -> str:
-        return f"/venues/{self.venue}"

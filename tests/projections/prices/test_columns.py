@@ -323,7 +323,7 @@ def test_what_a_producer_writes_goes_through_columns_alone(
     def decode_nothing(value: object, headers: object) -> Event:
         raise AssertionError("went through the model")
 
-    monkeypatch.setattr(columns, "decode", decode_nothing)
+    monkeypatch.setattr(columns, "read_event", decode_nothing)
     record = VALUES[kind][0]
     facts = columns.read(batches_of([record] * 200)).facts
     assert facts.trades.height + facts.quotes.height == 200
