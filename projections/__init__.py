@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from projections.account import Account
 from projections.base import Projection
 from projections.prices import Prices
 
 #: Every projection, by name. Registering one is a line here.
 PROJECTIONS: Mapping[str, type[Projection[Any]]] = {
-    projection.name: projection for projection in (Prices,)
+    projection.name: projection
+    for projection in (Account, Prices)
 }

@@ -202,8 +202,8 @@ comment on table snapshots is 'Full readings of the positions: these tickers and
 
 create index snapshots_newest on snapshots (account, finished desc);
 
--- Facts that came with more than one content; the table of the fact holds what they settle to.
-create table fact_versions (
+-- Contents that differ from the one that the table of the fact holds under the same key.
+create table fact_conflicts (
     fact    text  not null,
     key     text  not null,
     content text  not null,
@@ -211,8 +211,8 @@ create table fact_versions (
     primary key (fact, key, content)
 );
 
-comment on table fact_versions is
-    'Every content of a fact that came with more than one; conflicts are read from here.';
+comment on table fact_conflicts is
+    'Contents of a fact that lost against the one in its table.';
 
 -- What follows from the facts
 
@@ -258,6 +258,19 @@ comment on column trades.pnl is 'Profit after fees, once nothing is held.';
 create index trades_market on trades (account, ticker);
 create index trades_active on trades (ticket_id) where status in ('pending', 'open', 'closing');
 create index trades_id on trades (id);
+
+create table trade_closes (
+    account    text not null,
+    command_id text not null,
+    ticker     text not null,
+    ticket_id  text,
+    primary key (account, command_id)
+);
+
+comment on table trade_closes is 'Which trade each close command closes; null for none.';
+
+create index trade_closes_market on trade_closes (account, ticker);
+create index trade_closes_ticket on trade_closes (ticket_id);
 
 create table trade_fills (
     account    text        not null,

@@ -1,0 +1,45 @@
+-- Where the venue says otherwise than fills and settlements do: another position, or another
+-- payout. What it said before our newest fill of that market says nothing.
+create or replace view position_differences as
+select
+    coalesce(p.account, v.account) as account,
+    coalesce(p.ticker, v.ticker) as ticker,
+    'position' as what,
+    coalesce(p.position, 0) as ours,
+    v.position as venues,
+    p.updated_at,
+    v.time as venue_time
+from venue_positions as v
+left join positions as p on p.account = v.account and p.ticker = v.ticker
+where coalesce(p.position, 0) <> v.position
+    and (p.updated_at is null or date_trunc('second', p.updated_at) <= v.time)
+union all
+select p.account, p.ticker, 'position', p.position, 0, p.updated_at, s.finished
+from positions as p
+cross join lateral (
+    select f.finished, f.tickers
+    from snapshots as f
+    where f.account = p.account and f.finished is not null
+    order by f.finished desc
+    limit 1
+) as s
+where p.position <> 0
+    and date_trunc('second', p.updated_at) <= s.finished
+    and p.ticker <> all (s.tickers)
+    and not exists (
+        select from position_facts as f where f.account = p.account and f.ticker = p.ticker
+    )
+union all
+select p.account, p.ticker, 'payout', p.payout, s.revenue, p.updated_at, s.settled_time
+from positions as p
+join settlements as s
+    on s.account = p.account and s.ticker = p.ticker and s.settled_time = p.settled_at
+where s.revenue <> p.payout
+    and (
+        s.origin = 'native'
+        or not exists (
+            select from settlements as n
+            where n.account = s.account and n.ticker = s.ticker
+                and n.settled_time = s.settled_time and n.origin = 'native'
+        )
+    );
