@@ -7,10 +7,10 @@ from typing import Any
 
 from projections.account import Account
 from projections.base import Projection
+from projections.market import Market
 from projections.prices import Prices
 
 #: Every projection, by name. Registering one is a line here.
 PROJECTIONS: Mapping[str, type[Projection[Any]]] = {
-    projection.name: projection
-    for projection in (Account, Prices)
+    projection.name: projection for projection in (Account, Market, Prices)
 }

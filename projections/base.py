@@ -166,19 +166,22 @@ def read_event(record: Record) -> Event:
     return event
 
 
+def read_events(batches: Sequence[Batch]) -> Decoded[list[Recorded]]:
+    """The events of these batches, one by one, and the records that are none."""
+    decoded: Decoded[list[Recorded]] = Decoded([])
+    for batch in batches:
+        for record in batch.records:
+            try:
+                event = read_event(record)
+            except DecodeError as error:
+                decoded.refused.append(Refused(batch.source, record, str(error)))
+            else:
+                decoded.facts.append(Recorded(batch.source, record.offset, record.timestamp, event))
+    return decoded
+
+
 class EventProjection(Projection[list[Recorded]]):
     """A projection that takes its events one by one: all but those of very high volume."""
 
     def decode(self, batches: Sequence[Batch]) -> Decoded[list[Recorded]]:
-        decoded: Decoded[list[Recorded]] = Decoded([])
-        for batch in batches:
-            for record in batch.records:
-                try:
-                    event = read_event(record)
-                except DecodeError as error:
-                    decoded.refused.append(Refused(batch.source, record, str(error)))
-                else:
-                    decoded.facts.append(
-                        Recorded(batch.source, record.offset, record.timestamp, event)
-                    )
-        return decoded
+        return read_events(batches)

@@ -6,14 +6,14 @@ account in one market is reckoned anew and what changed is written. docs/trades.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from projections.account.derived import derive, other_markets
-from projections.account.facts import TABLES, Row
+from projections.account.facts import TABLES
 from projections.account.market import Market
-from projections.account.rows import fact_of
+from projections.account.rows import Rows, rows_of
 from projections.account.store import BY_INDEX, store
-from projections.base import Connection, EventProjection, Recorded
+from projections.base import Batch, Connection, Decoded, Projection, read_events
 from projections.locks import lock_keys
 
 __all__ = ["Account"]
@@ -22,7 +22,7 @@ __all__ = ["Account"]
 _TRADING = frozenset({"commands", "trade_events", "orders", "fills", "settlements"})
 
 
-class Account(EventProjection):
+class Account(Projection[Rows]):
     """What an account did, what it holds, and what became of each trade."""
 
     name = "account"
@@ -34,22 +34,22 @@ class Account(EventProjection):
         *("trade_closes", "trade_fills", "positions", "cash_flows"),
     )
 
-    async def write(self, connection: Connection, facts: list[Recorded]) -> None:
-        rows: dict[str, list[Row]] = {}
-        for recorded in facts:
-            if (fact := fact_of(recorded)) is not None:
-                rows.setdefault(fact[0].name, []).append(fact[1])
-        if not rows:
+    def decode(self, batches: Sequence[Batch]) -> Decoded[Rows]:
+        events = read_events(batches)
+        return Decoded(rows_of(events.facts), events.refused)
+
+    async def write(self, connection: Connection, facts: Rows) -> None:
+        if not facts:
             return
         await connection.execute(BY_INDEX)
-        locked = _keys(rows)
+        locked = _keys(facts)
         await lock_keys(connection, self.name, locked)
         touched: set[Market] = set()
-        for name, arrived in rows.items():
+        for name, arrived in facts.items():
             written = await store(connection, TABLES[name], arrived)
             if name in _TRADING:
                 touched |= {Market(row["account"], row["ticker"]) for row in written}
-        if tickets := _opened(rows):
+        if tickets := _opened(facts):
             touched |= await other_markets(connection, tickets)
         if further := {market.ticker for market in touched} - locked:
             await lock_keys(connection, self.name, further)
@@ -57,11 +57,11 @@ class Account(EventProjection):
             await derive(connection, touched)
 
 
-def _keys(rows: Mapping[str, list[Row]]) -> set[str]:
+def _keys(rows: Rows) -> set[str]:
     """The Kafka keys of these rows, and the tickets that they open, in whichever market."""
     keys = {row.get("ticker") or row["account"] for arrived in rows.values() for row in arrived}
     return {*keys, *_opened(rows)}
 
 
-def _opened(rows: Mapping[str, list[Row]]) -> list[str]:
+def _opened(rows: Rows) -> list[str]:
     return sorted({row["ticket_id"] for row in rows.get("commands", ()) if row["kind"] == "open"})

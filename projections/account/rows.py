@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from projections.account.facts import TABLES, FactTable, Row
+from projections.account.facts import TABLES, Row
 from projections.account.values import trimmed
 from projections.base import Recorded
 from streams.events import (
@@ -35,21 +35,26 @@ from streams.events import (
 from streams.events.trade_commands import client_order_id
 from streams.events.types import moment
 
+#: Rows of each table of facts, by its name; a table without rows is not there.
+Rows = dict[str, list[Row]]
 
-def fact_of(recorded: Recorded) -> tuple[FactTable, Row] | None:
-    """The row that an event is, with its table; None for an event of another topic."""
-    event = recorded.event
-    reader = _READERS.get(type(event))
-    if reader is None:
-        return None
-    table, read = reader
-    row = {
-        name: trimmed(value) if isinstance(value, Decimal) else value
-        for name, value in read(event).items()
-    }
-    row["topic"], row["partition"] = recorded.source
-    row["offset"] = recorded.offset
-    return TABLES[table], row
+
+def rows_of(facts: Iterable[Recorded]) -> Rows:
+    """The rows that events are; an event of another topic is none."""
+    rows: Rows = {}
+    for recorded in facts:
+        reader = _READERS.get(type(recorded.event))
+        if reader is None:
+            continue
+        table, read = reader
+        row = read(recorded.event)
+        for name, value in row.items():
+            if type(value) is Decimal:
+                row[name] = trimmed(value)
+        row["topic"], row["partition"] = recorded.source
+        row["offset"] = recorded.offset
+        rows.setdefault(table, []).append(row)
+    return rows
 
 
 def _optional(micros: int | None) -> datetime | None:

@@ -1,5 +1,6 @@
 -- The tables of the projection `account`, created in the schema of a generation.
--- Facts first, then what follows from the facts of one account and market.
+-- Facts first, then what follows from the facts of one account and market. Keys begin with what
+-- is rare: there are few accounts.
 
 -- Facts: the natural key, and who says so (`native`, `legacy`); what follows takes the native row.
 
@@ -26,13 +27,13 @@ create table commands (
     topic           text        not null,
     partition       integer     not null,
     "offset"        bigint      not null,
-    primary key (account, command_id, origin)
+    primary key (command_id, account, origin)
 );
 
 comment on table commands is 'What someone asked for: open, close, cancel, mark_error.';
 comment on column commands.client_order_id is 'Of the order that the command asks for.';
 
-create index commands_market on commands (account, ticker);
+create index commands_market on commands (ticker, account);
 create index commands_ticket on commands (ticket_id);
 
 create table trade_events (
@@ -55,7 +56,7 @@ create table trade_events (
 comment on table trade_events is
     'Reported outcomes: order_accepted, order_rejected, close_failed, expired.';
 
-create index trade_events_market on trade_events (account, ticker);
+create index trade_events_market on trade_events (ticker, account);
 
 create table fills (
     account         text        not null,
@@ -74,13 +75,13 @@ create table fills (
     topic           text        not null,
     partition       integer     not null,
     "offset"        bigint      not null,
-    primary key (account, trade_id, origin)
+    primary key (trade_id, account, origin)
 );
 
 comment on table fills is 'Every execution; trade_id is the venue''s, side the outcome acquired.';
 comment on column fills.fee is 'As the venue gave it; see trade_fills for what was reckoned.';
 
-create index fills_market on fills (account, ticker);
+create index fills_market on fills (ticker, account);
 
 create table orders (
     account         text    not null,
@@ -104,12 +105,12 @@ create table orders (
     topic           text    not null,
     partition       integer not null,
     "offset"        bigint  not null,
-    primary key (account, order_id, origin)
+    primary key (order_id, account, origin)
 );
 
 comment on table orders is 'The newest state of every order; yes_price is the limit, not what was paid.';
 
-create index orders_market on orders (account, ticker);
+create index orders_market on orders (ticker, account);
 
 create table position_facts (
     account      text        not null,
@@ -123,7 +124,7 @@ create table position_facts (
     topic        text        not null,
     partition    integer     not null,
     "offset"     bigint      not null,
-    primary key (account, ticker, origin)
+    primary key (ticker, account, origin)
 );
 
 comment on table position_facts is
@@ -145,7 +146,7 @@ create table settlements (
     topic        text        not null,
     partition    integer     not null,
     "offset"     bigint      not null,
-    primary key (account, ticker, settled_time, origin)
+    primary key (ticker, account, settled_time, origin)
 );
 
 comment on table settlements is 'Markets that paid out; value is what one YES contract pays.';
@@ -255,7 +256,7 @@ comment on column trades.held is 'Contracts of it that are neither sold nor sett
 comment on column trades.canceled is 'Contracts of its canceled opening orders that were not filled.';
 comment on column trades.pnl is 'Profit after fees, once nothing is held.';
 
-create index trades_market on trades (account, ticker);
+create index trades_market on trades (ticker, account);
 create index trades_active on trades (ticket_id) where status in ('pending', 'open', 'closing');
 create index trades_id on trades (id);
 
@@ -264,12 +265,12 @@ create table trade_closes (
     command_id text not null,
     ticker     text not null,
     ticket_id  text,
-    primary key (account, command_id)
+    primary key (command_id, account)
 );
 
 comment on table trade_closes is 'Which trade each close command closes; null for none.';
 
-create index trade_closes_market on trade_closes (account, ticker);
+create index trade_closes_market on trade_closes (ticker, account);
 create index trade_closes_ticket on trade_closes (ticket_id);
 
 create table trade_fills (
@@ -286,7 +287,7 @@ create table trade_fills (
     fee        numeric     not null,
     fee_source text        not null,
     reason     text,
-    primary key (account, trade_id, part)
+    primary key (trade_id, account, part)
 );
 
 comment on table trade_fills is
@@ -294,7 +295,7 @@ comment on table trade_fills is
 comment on column trade_fills.price is 'Of the side acquired.';
 comment on column trade_fills.fee_source is 'fill, order (spread by count) or formula.';
 
-create index trade_fills_market on trade_fills (account, ticker);
+create index trade_fills_market on trade_fills (ticker, account);
 create index trade_fills_ticket on trade_fills (ticket_id);
 
 create table positions (
@@ -308,7 +309,7 @@ create table positions (
     settled_at   timestamptz,
     payout       numeric,
     updated_at   timestamptz not null,
-    primary key (account, ticker)
+    primary key (ticker, account)
 );
 
 comment on table positions is
@@ -324,10 +325,8 @@ create table cash_flows (
     part    integer     not null,
     time    timestamptz not null,
     amount  numeric     not null,
-    primary key (account, ticker, kind, ref, part)
+    primary key (ticker, account, kind, ref, part)
 );
 
 comment on table cash_flows is
     'How each fill, fee, settlement and resting order moves the available cash.';
-
-create index cash_flows_time on cash_flows (account, time);

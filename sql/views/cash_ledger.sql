@@ -42,7 +42,7 @@ create or replace function cash_ledger_rows()
 returns table (
     account text,
     since timestamptz,
-    time timestamptz,
+    observed timestamptz,
     balance numeric,
     change numeric,
     fills numeric,
@@ -112,7 +112,7 @@ begin
         is_open := false;
         account := step.account;
         since := last_time;
-        time := step.time;
+        observed := step.time;
         balance := step.amount;
         if last_time is null then
             change := null; fills := null; fees := null; settlements := null;
@@ -152,7 +152,9 @@ end
 $$;
 
 create or replace view cash_ledger as
-select account, since, time, balance, change, fills, fees, settlements, transfers, holds, unexplained
+select
+    account, since, observed as time, balance, change, fills, fees, settlements, transfers, holds,
+    unexplained
 from cash_ledger_rows();
 
 create or replace view cash_unexplained as

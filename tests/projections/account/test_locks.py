@@ -1,0 +1,60 @@
+"""Two workers on one market: what one of them writes is never lost to the other."""
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from projections import account
+from projections.account import Account
+from projections.base import Connection
+from projections.unit import Projector
+from streams.events import Event
+from tests.projections.account.examples import bought, fill, opened, order
+from tests.projections.account.projected import rows, starts, units_of
+
+TIMES = 1_000
+
+
+def pair(number: int) -> tuple[Event, list[Event]]:
+    """A command, and the order and fill that come of it, of a market of their own."""
+    ticker = f"KXBTCD-25AUG0619-T{number}.99"
+    command = opened(ticket_id=f"T{number}", command_id=f"c{number}", ticker=ticker)
+    return command, [
+        order(command, order_id=f"o{number}"),
+        fill(order_id=f"o{number}", trade_id=f"f{number}", ticker=ticker),
+    ]
+
+
+async def commit_together(dsn: str, pairs: Iterable[tuple[Event, list[Event]]]) -> None:
+    """Commands by one worker, what came of them by another, each two at the same instant."""
+    pairs = list(pairs)
+    commands = units_of([command for command, _ in pairs], [1] * len(pairs))
+    outcomes = units_of([one for _, some in pairs for one in some], [2] * len(pairs))
+    workers = Projector(Account(), dsn), Projector(Account(), dsn)
+    for worker, units in zip(workers, (commands, outcomes), strict=True):
+        await worker.claim(starts(units))
+    for unit in zip(commands, outcomes, strict=True):
+        await asyncio.gather(*(w.commit(u) for w, u in zip(workers, unit, strict=True)))
+    for worker in workers:
+        await worker.close()
+
+
+async def test_a_command_and_its_fill_never_lose_each_other(migrated_dsn: str) -> None:
+    await commit_together(migrated_dsn, map(pair, range(TIMES)))
+    trades = rows(migrated_dsn, "trades")
+    assert len(trades) == TIMES
+    assert {(one["status"], one["position"]) for one in trades} == {("open", bought)}
+    assert not rows(migrated_dsn, "unmatched_fills")
+
+
+async def test_without_the_locks_some_would_be_lost(
+    migrated_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lock_nothing(connection: Connection, projection: str, keys: Iterable[str]) -> None:
+        """The instant between facts and what follows, made longer."""
+        await asyncio.sleep(0.02)
+
+    monkeypatch.setattr(account, "lock_keys", lock_nothing)
+    await commit_together(migrated_dsn, map(pair, range(20)))
+    assert rows(migrated_dsn, "unmatched_fills")
