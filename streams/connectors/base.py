@@ -16,7 +16,7 @@ import orjson
 from pydantic import ValidationError
 
 from streams.connectors.values import FrameError
-from streams.events import Event, PriceGap, PriceUnparsed
+from streams.events import Event, PriceGap, PriceUnparsed, Unparsed
 
 __all__ = [
     "BulkSink",
@@ -27,12 +27,15 @@ __all__ = [
     "Sink",
     "TradeNumbers",
     "build",
+    "json_object",
+    "unparsed",
 ]
 
 #: As base64 it must fit a record of the codec (1 MiB) with room for the other fields.
 LARGEST_KEPT_FRAME = 700_000
 
 E = TypeVar("E", bound=Event)
+U = TypeVar("U", bound=Unparsed)
 
 
 class ConnectorError(Exception):
@@ -118,9 +121,10 @@ class FrameParser(ABC):
         arrival = self.arrivals
         self.arrivals += 1
         try:
-            return self.events(_json_object(frame), received)
+            return self.events(json_object(frame), received)
         except FrameError as error:
-            return [self._unparsed(frame, arrival, str(error), received)]
+            where = (self.venue, self.connection, arrival)
+            return [unparsed(PriceUnparsed, *where, frame, str(error), received)]
 
     @abstractmethod
     def events(self, frame: Mapping[str, Any], received: int) -> list[Event]:
@@ -142,18 +146,6 @@ class FrameParser(ABC):
                 received=received,
             )
         ]
-
-    def _unparsed(self, frame: bytes, arrival: int, error: str, received: int) -> PriceUnparsed:
-        if len(frame) > LARGEST_KEPT_FRAME:
-            error = f"{error} (the first {LARGEST_KEPT_FRAME} of {len(frame)} bytes are kept)"
-        return PriceUnparsed(
-            venue=self.venue,
-            connection=self.connection,
-            arrival=arrival,
-            frame=b64encode(frame[:LARGEST_KEPT_FRAME]),
-            error=error,
-            received=received,
-        )
 
 
 class Connector(Protocol):
@@ -188,7 +180,33 @@ def build(model: type[E], **fields: object) -> E:
         raise FrameError(f"{where}: {first['msg']}") from error
 
 
-def _json_object(frame: bytes) -> Mapping[str, Any]:
+def unparsed(
+    model: type[U],
+    venue: str,
+    connection: str,
+    arrival: int,
+    frame: bytes,
+    error: str,
+    received: int,
+) -> U:
+    """The event of a frame that could not be read: as it came, and why.
+
+    A frame too long for a record is cut, and `error` says so.
+    """
+    if len(frame) > LARGEST_KEPT_FRAME:
+        error = f"{error} (the first {LARGEST_KEPT_FRAME} of {len(frame)} bytes are kept)"
+    return model(
+        venue=venue,
+        connection=connection,
+        arrival=arrival,
+        frame=b64encode(frame[:LARGEST_KEPT_FRAME]),
+        error=error,
+        received=received,
+    )
+
+
+def json_object(frame: bytes) -> Mapping[str, Any]:
+    """The JSON object that the frame holds. Raises FrameError where it holds none."""
     try:
         value = orjson.loads(frame)
     except orjson.JSONDecodeError as error:

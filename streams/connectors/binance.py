@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streams.connectors.base import ConnectorError, FrameParser, TradeNumbers, build
-from streams.connectors.values import FrameError, decimal_text, epoch_micros, integer, text
+from streams.connectors.values import FrameError, decimal_text, epoch_micros, integer, shown, text
 from streams.events import Event, PriceQuote, PriceTrade
 
 __all__ = ["BinanceConnector", "BinanceParser", "canonical_symbol"]
@@ -89,7 +89,7 @@ class BinanceParser(FrameParser):
             case None:
                 return self._unnamed(frame, received)
             case kind:
-                raise FrameError(f"unknown event type {ascii(kind)[:100]}")
+                raise FrameError(f"unknown event type {shown(kind)}")
 
     def _unnamed(self, frame: Mapping[str, Any], received: int) -> list[Event]:
         """Frames without an event type: bookTicker, replies, depth snapshots."""

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from streams.connectors.base import ConnectorError, FrameParser, TradeNumbers, build
-from streams.connectors.values import FrameError, decimal_text, integer, rfc3339_micros, text
+from streams.connectors.values import FrameError, decimal_text, integer, rfc3339_micros, shown, text
 from streams.events import Event, PriceQuote, PriceTrade
 
 __all__ = ["CoinbaseConnector", "CoinbaseParser"]
@@ -71,18 +71,18 @@ class CoinbaseParser(FrameParser):
             case "heartbeat":
                 return self._heartbeat(frame, received)
             case "error":
-                reason = ascii([frame.get("message"), frame.get("reason")])
-                raise ConnectorError(f"{self.venue} answered with an error: {reason[:500]}")
+                reason = f"{shown(frame.get('message'))}: {shown(frame.get('reason'))}"
+                raise ConnectorError(f"{self.venue} answered with an error: {reason}")
             case str() as kind if kind in _IGNORED:
                 return []
             case kind:
-                raise FrameError(f"unknown message type {ascii(kind)[:100]}")
+                raise FrameError(f"unknown message type {shown(kind)}")
 
     def _trade(self, frame: Mapping[str, Any], received: int) -> list[Event]:
         number = integer(frame, "trade_id")
         maker_side = text(frame, "side")
         if maker_side not in _TAKER_SIDE:
-            raise FrameError(f"side: neither buy nor sell: {ascii(maker_side)[:100]}")
+            raise FrameError(f"side: neither buy nor sell: {shown(maker_side)}")
         trade = build(
             PriceTrade,
             venue=self.venue,

@@ -20,6 +20,7 @@ __all__ = [
     "integer",
     "rfc3339_micros",
     "seconds_micros",
+    "shown",
     "text",
 ]
 
@@ -55,17 +56,17 @@ def decimal_text(value: object) -> str:
     if _PLAIN.fullmatch(value):
         return value
     if len(value) > _LONGEST_DECIMAL or not _ANY_NOTATION.fullmatch(value):
-        raise FrameError(f"not a decimal: {_shown(value)}")
+        raise FrameError(f"not a decimal: {shown(value)}")
     number = Decimal(value)
     if number == 0:
         return "0"
     # Bounded before it is written out: "1e999999" would be a megabyte of zeros.
     if not -_FRACTION_DIGITS <= number.adjusted() < _WHOLE_DIGITS:
-        raise FrameError(f"more than 20 + 10 digits: {_shown(value)}")
+        raise FrameError(f"more than 20 + 10 digits: {shown(value)}")
     whole, _, fraction = format(number, "f").partition(".")
     if len(fraction) > _FRACTION_DIGITS:
         if fraction[_FRACTION_DIGITS:].strip("0"):
-            raise FrameError(f"more than 10 digits after the point: {_shown(value)}")
+            raise FrameError(f"more than 10 digits after the point: {shown(value)}")
         fraction = fraction[:_FRACTION_DIGITS]
     return f"{whole}.{fraction}" if fraction else whole
 
@@ -77,12 +78,12 @@ def rfc3339_micros(value: object) -> int:
     """
     match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise FrameError(f"not an RFC 3339 time: {_shown(value)}")
+        raise FrameError(f"not an RFC 3339 time: {shown(value)}")
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
     try:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
-        raise FrameError(f"not an RFC 3339 time: {_shown(value)}: {error}") from error
+        raise FrameError(f"not an RFC 3339 time: {shown(value)}: {error}") from error
     micros = micros_of(moment)
     sign, hours, minutes = match.groups()[7:]
     if sign:
@@ -95,7 +96,7 @@ def seconds_micros(value: str) -> int:
     """Decimal seconds since 1970 ("1618677816.8434298") → microseconds, cut below them."""
     match = _SECONDS.fullmatch(value)
     if match is None:
-        raise FrameError(f"not a time in seconds: {_shown(value)}")
+        raise FrameError(f"not a time in seconds: {shown(value)}")
     return int(match[1]) * 1_000_000 + _micros_of_fraction(match[2])
 
 
@@ -108,7 +109,7 @@ def integer(frame: Mapping[str, Any], name: str) -> int:
     """The field as a whole number of 0 ≤ n < 2**63 - 1 (its successor is a number too)."""
     value = frame.get(name)
     if type(value) is not int or not 0 <= value < MAX_INT64:
-        raise FrameError(f"{name}: not a whole number of 63 bits: {_shown(value)}")
+        raise FrameError(f"{name}: not a whole number of 63 bits: {shown(value)}")
     return value
 
 
@@ -116,7 +117,7 @@ def text(frame: Mapping[str, Any], name: str) -> str:
     """The field as text."""
     value = frame.get(name)
     if not isinstance(value, str):
-        raise FrameError(f"{name}: not text: {_shown(value)}")
+        raise FrameError(f"{name}: not text: {shown(value)}")
     return value
 
 
@@ -124,5 +125,7 @@ def _micros_of_fraction(digits: str | None) -> int:
     return int(digits[:6].ljust(6, "0")) if digits else 0
 
 
-def _shown(value: object) -> str:
-    return ascii(value)[:100]
+def shown(value: object) -> str:
+    """A value as an error shows it, in at most 100 characters; of a container only its type,
+    because one that is nested a thousand deep cannot be written out."""
+    return type(value).__name__ if isinstance(value, dict | list) else ascii(value)[:100]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from streams.events.base import Event, Unparsed
-from streams.events.types import BinaryPrice, Micros, Raw, Size, Text, Ticker, Venue
+from streams.events.types import BinaryPrice, Micros, Money, Raw, Text, Ticker, Venue
 
 TOPIC = "kalshi.lifecycle"
 
@@ -40,8 +40,8 @@ class MarketDescribed(LifecycleEvent):
     title: Text | None
     subtitle: Text | None
     strike_type: Text | None
-    floor_strike: Size | None
-    cap_strike: Size | None
+    floor_strike: Money | None
+    cap_strike: Money | None
     opens: Micros | None
     closes: Micros | None
     status: Text | None

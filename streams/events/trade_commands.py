@@ -19,7 +19,6 @@ from streams.events.types import (
     Money,
     Origin,
     Side,
-    Size,
     Text,
     Ticker,
 )
@@ -71,7 +70,7 @@ class OpenTrade(TradeCommand):
     market: Text | None
     strategy: Text | None
     contract: Text | None
-    strike: Size | None
+    strike: Money | None
     #: The sender's estimate that the trade wins, percent.
     prob: Money | None
     entry_method: Literal["manual", "auto"] | None
