@@ -17,7 +17,9 @@ from psycopg.conninfo import make_conninfo
 from benchmarks import table
 from benchmarks.contender import Command, Contender, Job, module
 from benchmarks.ours_worker import SCHEMA, projection
+from projections import PROJECTIONS
 from projections.migrations import migrate
+from projections.prices import Prices
 
 
 class HistoryAlone(Contender):
@@ -69,10 +71,14 @@ class AllTables(HistoryAlone):
 
 
 def migrate_anew(job: Job, tables: str) -> None:
-    """The product's own database in place of the bench's empty tables."""
+    """The product's own database in place of the bench's empty tables.
+
+    With every projection, because the views read the tables of each.
+    """
     with psycopg.connect(job.dsn, autocommit=True) as connection:
         connection.execute("drop schema public cascade; create schema public")
-    asyncio.run(migrate(job.dsn, [projection(job, tables)]))
+    others = [other() for name, other in PROJECTIONS.items() if name != Prices.name]
+    asyncio.run(migrate(job.dsn, [projection(job, tables), *others]))
 
 
 CONTENDERS: tuple[Contender, ...] = (

@@ -27,6 +27,8 @@ Connection = AsyncConnection[Any]
 #: A unit of at most so many records is small: what pays only for many is not done for it. It is
 #: tried at once, in one round trip to the server, and decoded without a thread.
 SMALL_UNIT = 64
+#: Fields of events that say when something happened, and so cannot lie ahead.
+_EVENT_TIMES = ("time", "created", "updated", "finalized")
 F = TypeVar("F")
 
 
@@ -160,9 +162,10 @@ def read_event(record: Record) -> Event:
     event = decode(record.value, record.headers)
     if isinstance(event, Unparsed):
         raise DecodeError(f"a frame that the connector could not read: {event.error}")
-    time: int | None = getattr(event, "time", None)
-    if time is not None and time > record.timestamp * 1000 + LATEST_AHEAD:
-        raise DecodeError("time: more than a day after the record was appended")
+    for name in _EVENT_TIMES:
+        time: int | None = getattr(event, name, None)
+        if time is not None and time > record.timestamp * 1000 + LATEST_AHEAD:
+            raise DecodeError(f"{name}: more than a day after the record was appended")
     return event
 
 

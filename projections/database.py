@@ -15,6 +15,13 @@ from projections.base import Connection
 #: Taking over must be durable, and must not wait behind a frozen worker for ever.
 CLAIM_SETTINGS: Mapping[str, str] = {"synchronous_commit": "on", "lock_timeout": "2000"}
 
+#: For a unit that looks few keys up in large tables, until its transaction ends: by their indexes,
+#: and no other way. A plan of when a table was small, or nothing was known of it, must not stay.
+BY_INDEX = """
+select set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true)
+"""
+
 
 async def connect(dsn: str, name: str, settings: Mapping[str, str]) -> Connection:
     """A connection in autocommit mode, in UTC, shown to the server as `tickertape NAME`.

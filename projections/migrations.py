@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 from yoyo import get_backend, read_migrations
 from yoyo.backends import DatabaseBackend
 
-from projections.base import SQL, Projection
+from projections.base import SQL, Connection, Projection
 from projections.database import connect
 from projections.generation import create_first
 
@@ -21,6 +22,8 @@ VIEWS = SQL / "views"
 #: The advisory lock of migrations, any number that nobody else uses.
 _LOCK = 0x7461_7065
 _LOCK_TIMEOUT_MS = "30000"
+#: What the server says where a view stands on something that is not there.
+_LACKING = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class MigrationStatus:
 async def migrate(dsn: str, projections: Iterable[Projection[Any]]) -> list[str]:
     """Bring the database up to date; returns what was done, a line each. Safe to run at once.
 
+    `projections` are all that are registered, at least: the views read the tables of each.
     Raises psycopg.OperationalError when the server cannot be reached, or when another migration
     outlasts the wait for it.
     """
@@ -47,9 +51,26 @@ async def migrate(dsn: str, projections: Iterable[Projection[Any]]) -> list[str]
         done += [f"migration {migration.id}" for migration in pending]
         created = await create_first(connection, projections)
         done += [f"tables of {name}, generation 1" for name in created]
-        for view in sorted(VIEWS.glob("*.sql")):
-            await connection.execute(view.read_bytes())
+        await _create_views(connection)
     return done
+
+
+async def _create_views(connection: Connection) -> None:
+    """Create or replace every view; one that stands on another waits for it.
+
+    Raises what a view lacks, where no other brings it.
+    """
+    waiting = sorted(VIEWS.glob("*.sql"))
+    while waiting:
+        lacking = {}
+        for view in waiting:
+            try:
+                await connection.execute(view.read_bytes())
+            except _LACKING as error:
+                lacking[view] = error
+        if list(lacking) == waiting:
+            raise lacking[waiting[0]]
+        waiting = list(lacking)
 
 
 def status(dsn: str) -> list[MigrationStatus]:

@@ -1,6 +1,7 @@
 """What the process is told by its environment: `TAPE_*` variables and a `.env` file."""
 
 import os
+import re
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,9 @@ class Settings(BaseSettings):
 
     dsn: SecretStr | None = None
 
+    #: Whose trades a command is about, where it does not say.
+    account: str = "kalshi/prod/main/0"
+
     #: So many dead letters in one partition stop its projection: in a row, or of a thousand.
     dead_letters_in_a_row: int = Field(default=100, gt=0)
     dead_letters_of_last_thousand: int = Field(default=500, gt=0)
@@ -103,6 +107,18 @@ class Settings(BaseSettings):
         except ProgrammingError:  # its text quotes the value, and with it a password
             example = "postgresql://user:password@host:port/database"
             raise ValueError(f"it is no connection string; give it as {example}") from None
+        return value
+
+    @field_validator("account")
+    @classmethod
+    def _account(cls, value: str) -> str:
+        from streams.events.types import ACCOUNT
+
+        if re.fullmatch(ACCOUNT, value) is None:
+            raise ValueError(
+                "give it as venue/mode/name/subaccount, such as kalshi/prod/main/0; "
+                "mode is prod or demo"
+            )
         return value
 
     @model_validator(mode="after")

@@ -12,8 +12,9 @@ from projections.account.derived import derive, other_markets
 from projections.account.facts import TABLES
 from projections.account.market import Market
 from projections.account.rows import Rows, rows_of
-from projections.account.store import BY_INDEX, store
+from projections.account.store import store
 from projections.base import Batch, Connection, Decoded, Projection, read_events
+from projections.database import BY_INDEX
 from projections.locks import lock_keys
 
 __all__ = ["Account"]

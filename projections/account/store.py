@@ -16,12 +16,6 @@ from psycopg.rows import dict_row
 from projections.account.facts import AUDIT, TABLES, FactTable, Key, Row
 from projections.base import Connection
 
-# Every query of a unit looks few keys up in large tables: by their indexes, and no other way.
-BY_INDEX = """
-select set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-    set_config('enable_mergejoin', 'off', true)
-"""
-
 _CONFLICTS = """
 select c.key, f.*
 from fact_conflicts as c

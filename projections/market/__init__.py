@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from projections.base import Connection, EventProjection, Recorded
+from projections.database import BY_INDEX
 from projections.locks import lock_keys
 from projections.market import markets, quotes
 from streams.events import MarketDescribed, MarketDetermined, MarketSettled, MarketTicker
@@ -29,6 +30,7 @@ class Market(EventProjection):
         keys = {(event.venue, event.ticker) for event in (*tickers, *lives)}
         if not keys:
             return
+        await connection.execute(BY_INDEX)
         # The topics' partitions may have different owners, and either makes the row of a market.
         await lock_keys(connection, self.name, {ticker for _, ticker in keys})
         await markets.make(connection, keys)

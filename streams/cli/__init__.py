@@ -6,7 +6,22 @@ from typing import Annotated
 
 import typer
 
-from streams.cli import db, doctor, events, produce, record, replay, stack, topics, up, worker
+from streams.cli import (
+    db,
+    doctor,
+    events,
+    expire,
+    pnl,
+    produce,
+    record,
+    replay,
+    simulate,
+    stack,
+    topics,
+    trade,
+    up,
+    worker,
+)
 from streams.errors import UserError
 
 __all__ = ["app", "main"]
@@ -38,12 +53,16 @@ app.add_typer(stack.app, name="stack")
 app.add_typer(db.app, name="db")
 app.add_typer(topics.app, name="topics")
 app.add_typer(events.app, name="events")
+app.add_typer(trade.app, name="trade")
 app.command(name="doctor")(doctor.doctor)
 app.command(name="up")(up.up)
 app.command(name="worker")(worker.worker)
 app.command(name="produce")(produce.produce)
 app.command(name="record")(record.record)
 app.command(name="replay")(replay.replay)
+app.command(name="expire")(expire.expire)
+app.command(name="simulate")(simulate.simulate)
+app.command(name="pnl")(pnl.pnl)
 
 
 def main() -> None:

@@ -12,9 +12,9 @@ from projections import unit
 from projections.base import Connection
 from projections.database import connect
 from projections.migrations import migrate
-from projections.prices import Prices
 from streams.embedded.stack import StackInfo
 from tests.projections.dummy.tally import Tally
+from tests.projections.registered import registered
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def migrated_template(stack: StackInfo) -> Iterator[str]:
     name = f"template_{secrets.token_hex(8)}"
     with psycopg.connect(stack.dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-    asyncio.run(migrate(stack.home.dsn(name), [Prices(), Tally()]))
+    asyncio.run(migrate(stack.home.dsn(name), registered(Tally())))
     yield name
     with psycopg.connect(stack.dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
@@ -31,7 +31,7 @@ def migrated_template(stack: StackInfo) -> Iterator[str]:
 
 @pytest.fixture
 def migrated_dsn(stack: StackInfo, migrated_template: str) -> Iterator[str]:
-    """A database of the test's own with the first generations of `prices` and of `tally`."""
+    """A database of the test's own with the first generations of all, and of `tally`."""
     name = f"test_{secrets.token_hex(8)}"
     with psycopg.connect(stack.dsn, autocommit=True) as connection:
         connection.execute(

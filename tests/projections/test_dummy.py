@@ -21,7 +21,6 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from projections import PROJECTIONS
 from projections.base import Projection
 from projections.migrations import migrate
-from projections.prices import Prices
 from projections.unit import Projector
 from streams.embedded.stack import StackInfo
 from streams.events import encode
@@ -29,6 +28,7 @@ from streams.worker import REFUSED
 from tests.projections.dummy import tally
 from tests.projections.dummy.tally import Tally
 from tests.projections.logs import claim, log_of, rows, trade
+from tests.projections.registered import registered
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,7 +56,7 @@ def place(stack: StackInfo, dsn: str) -> Place:
     settings = {"message.timestamp.type": "LogAppendTime"}
     client.create_topics([NewTopic(own.topic, 3, config=settings)])[own.topic].result()
     named: Any = type("Named", (Tally,), {"name": own.name, "sql_path": Tally.sql_path})
-    asyncio.run(migrate(dsn, [Prices(), named()]))
+    asyncio.run(migrate(dsn, registered(named())))
     return own
 
 

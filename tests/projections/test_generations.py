@@ -13,18 +13,19 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from projections import PROJECTIONS, generation
+from projections import PROJECTIONS, generation, migrations
 from projections.database import connect
 from projections.errors import Refusal
 from projections.migrations import migrate, status
-from projections.prices import Prices
 from projections.unit import Projector
 from streams.cli import app
 from tests.projections.dummy.tally import Tally
 from tests.projections.logs import claim, log_of, rows, trade
+from tests.projections.registered import registered
 
 NAMES = ["0001_spine", "0002_reference_venues", "0003_advance_checkpoints"]
 ALL = [f"migration {name}" for name in NAMES]
+TABLES = [f"tables of {name}, generation 1" for name in PROJECTIONS]
 
 
 def relations(dsn: str, kind: str) -> set[str]:
@@ -39,23 +40,36 @@ def relations(dsn: str, kind: str) -> set[str]:
 
 
 def test_migrating_makes_everything_and_migrating_again_nothing(dsn: str) -> None:
-    done = asyncio.run(migrate(dsn, [Prices()]))
-    assert done == [*ALL, "tables of prices, generation 1"]
-    assert asyncio.run(migrate(dsn, [Prices()])) == []
+    done = asyncio.run(migrate(dsn, registered()))
+    assert done == [*ALL, *TABLES]
+    assert asyncio.run(migrate(dsn, registered())) == []
     assert {"checkpoints", "dead_letters", "generations", "reference_venues"} <= relations(dsn, "r")
-    assert relations(dsn, "v") == {*Prices.tables, "price_bars_1m", "reference_price"}
-    assert {"price_history", "price_seconds"} <= relations(dsn, "v")
+    tables = [table for projection in PROJECTIONS.values() for table in projection.tables]
+    assert {*tables, "price_bars_1m", "reference_price"} <= relations(dsn, "v")
+
+
+def test_views_stand_on_each_other_whatever_their_files_are_called(
+    dsn: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("views")
+    monkeypatch.setattr(migrations, "VIEWS", folder)
+    (folder / "a.sql").write_text("create or replace view a as select x + 1 as x from b")
+    (folder / "b.sql").write_text("create or replace view b as select f() as x")
+    (folder / "c.sql").write_text("create or replace function f() returns integer return 1")
+    asyncio.run(migrate(dsn, []))
+    assert rows(dsn, "a") == [{"x": 2}]
+    (folder / "d.sql").write_text("create or replace view d as select * from nowhere")
+    with pytest.raises(psycopg.errors.UndefinedTable, match="nowhere"):
+        asyncio.run(migrate(dsn, []))
 
 
 def test_migrations_at_once_do_the_work_once(dsn: str) -> None:
     def run(_: int) -> list[str]:
-        return asyncio.run(migrate(dsn, [Prices(), Tally()]))
+        return asyncio.run(migrate(dsn, registered(Tally())))
 
     with ThreadPoolExecutor(4) as pool:
         done = [line for lines in pool.map(run, range(4)) for line in lines]
-    assert sorted(done) == sorted(
-        [*ALL, "tables of prices, generation 1", "tables of tally, generation 1"]
-    )
+    assert sorted(done) == sorted([*ALL, *TABLES, "tables of tally, generation 1"])
 
 
 def test_a_migration_that_was_killed_blocks_nobody(dsn: str) -> None:
@@ -66,11 +80,11 @@ def test_a_migration_that_was_killed_blocks_nobody(dsn: str) -> None:
     )
     killed = subprocess.run([sys.executable, "-c", program, dsn], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert asyncio.run(migrate(dsn, [Prices()])) == ["tables of prices, generation 1"]
+    assert asyncio.run(migrate(dsn, registered())) == TABLES
 
 
 def test_migrating_and_reading_the_status_leave_no_connection_open(dsn: str) -> None:
-    asyncio.run(migrate(dsn, [Prices()]))
+    asyncio.run(migrate(dsn, registered()))
     status(dsn)
     with psycopg.connect(dsn) as connection:
         others = connection.execute(
@@ -81,8 +95,8 @@ def test_migrating_and_reading_the_status_leave_no_connection_open(dsn: str) -> 
 
 
 def test_a_projection_added_later_gets_its_tables(dsn: str) -> None:
-    asyncio.run(migrate(dsn, [Prices()]))
-    assert asyncio.run(migrate(dsn, [Prices(), Tally()])) == ["tables of tally, generation 1"]
+    asyncio.run(migrate(dsn, registered()))
+    assert asyncio.run(migrate(dsn, registered(Tally()))) == ["tables of tally, generation 1"]
     assert rows(dsn, "tally_trades") == []
 
 
@@ -94,9 +108,10 @@ def test_a_projection_whose_sql_fails_leaves_nothing_behind(
     with monkeypatch.context() as patch:
         patch.setattr(Tally, "sql_path", staticmethod(lambda: broken))
         with pytest.raises(psycopg.errors.SyntaxError):
-            asyncio.run(migrate(dsn, [Prices(), Tally()]))
-    assert [row["projection"] for row in rows(dsn, "generations")] == ["prices"]
-    assert asyncio.run(migrate(dsn, [Prices(), Tally()])) == ["tables of tally, generation 1"]
+            asyncio.run(migrate(dsn, registered(Tally())))
+    made = rows(dsn, "generations", "projection")
+    assert [row["projection"] for row in made] == sorted(PROJECTIONS)
+    assert asyncio.run(migrate(dsn, registered(Tally()))) == ["tables of tally, generation 1"]
 
 
 @pytest.mark.parametrize("name", PROJECTIONS)
@@ -134,7 +149,7 @@ async def test_a_projection_of_another_version_is_refused(migrated_dsn: str) -> 
 
 
 async def test_a_worker_without_tables_is_told_to_migrate(dsn: str) -> None:
-    await migrate(dsn, [Prices()])
+    await migrate(dsn, registered())
     with pytest.raises(Refusal, match=r"tally has no tables yet: run `tape db migrate`"):
         await claim(Projector(Tally(), dsn))
 
@@ -198,5 +213,5 @@ def test_any_dsn_that_libpq_takes_will_do(dsn: str, form: str) -> None:
             words, options="-c search_path=public", application_name="a b&c=d"
         ),
     }[form]
-    assert asyncio.run(migrate(given, [Prices()]))[: len(ALL)] == ALL
+    assert asyncio.run(migrate(given, registered()))[: len(ALL)] == ALL
     assert all(item.applied for item in status(given))

@@ -12,11 +12,11 @@ from projections import deadletter
 from projections.base import Partition, Refused
 from projections.database import connect
 from projections.migrations import migrate
-from projections.prices import Prices
 from streams.dead_letters import original_headers, send_copies
 from streams.embedded.stack import StackInfo
 from streams.events.catalogue import dead_letter_topic
 from streams.settings import Endpoints
+from tests.projections.registered import registered
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -41,7 +41,7 @@ def topic(brokers: str) -> str:
 
 @pytest.fixture
 async def endpoints(stack: StackInfo, dsn: str) -> Endpoints:
-    await migrate(dsn, [Prices()])
+    await migrate(dsn, registered())
     return Endpoints(stack.brokers, {}, dsn, True, True)
 
 

@@ -32,13 +32,13 @@ from projections.base import Batch, Connection, EventProjection, Partition, Reco
 from projections.checkpoint import Checkpoint
 from projections.errors import Refusal
 from projections.migrations import migrate
-from projections.prices import Prices
 from streams import transport
 from streams.app import Rules, build_app
 from streams.embedded.stack import StackInfo
 from streams.events import PriceTrade, encode
 from streams.ledger import Fetch, Ledger
 from streams.settings import Endpoints
+from tests.projections.registered import registered
 
 
 def test_faust_and_aiokafka_are_pinned_to_the_versions_that_the_hooks_were_read_in() -> None:
@@ -183,7 +183,7 @@ async def scene(stack: StackInfo, dsn: str, tmp_path: Path) -> Scene:
     client = AdminClient({"bootstrap.servers": stack.brokers})
     for created in client.create_topics([NewTopic(f"hooks-{unique}", 2)]).values():
         created.result()
-    await migrate(dsn, [Prices(), projection])
+    await migrate(dsn, registered(projection))
     return Scene(projection, stack, dsn, tmp_path)
 
 

@@ -26,9 +26,9 @@ from aiokafka import AIOKafkaProducer
 from confluent_kafka.admin import AdminClient, NewTopic
 from typer.testing import CliRunner
 
+from projections import PROJECTIONS
 from projections.base import Connection, EventProjection, Recorded
 from projections.migrations import migrate
-from projections.prices import Prices
 from streams import cli
 from streams import worker as worker_module
 from streams.app import Rules
@@ -36,6 +36,7 @@ from streams.embedded.stack import StackInfo
 from streams.events import PriceTrade, encode
 from streams.settings import Endpoints
 from streams.worker import CUT_OFF, REFUSED, Worker
+from tests.projections.registered import registered
 
 #: The trade at which the second projection hangs, where it is told to.
 TRIGGER = 50
@@ -133,7 +134,7 @@ def place(stack: StackInfo, dsn: str) -> Place:
     own = Place(f"worker-{unique}", stack.brokers, dsn, (f"first_{unique}", f"second_{unique}"))
     client = AdminClient({"bootstrap.servers": own.brokers})
     client.create_topics([NewTopic(own.topic, 2)])[own.topic].result()
-    asyncio.run(migrate(dsn, [Prices(), *projections_of(list(own.names), own.topic, "sound")]))
+    asyncio.run(migrate(dsn, registered(*projections_of(list(own.names), own.topic, "sound"))))
     return own
 
 
@@ -196,9 +197,8 @@ def test_a_unit_that_hangs_does_not_keep_the_process_from_leaving(place: Place) 
 def test_a_projection_that_does_not_exist_is_named_beside_those_that_do() -> None:
     result = CliRunner().invoke(cli.app, ["worker", "nothing"])
     assert result.exit_code != 0
-    assert (
-        "there is no projection nothing; there are: prices" in f"{result.output}{result.exception}"
-    )
+    said = f"there is no projection nothing; there are: {', '.join(PROJECTIONS)}"
+    assert said in f"{result.output}{result.exception}"
 
 
 if __name__ == "__main__":

@@ -23,13 +23,13 @@ from confluent_kafka import TopicPartition
 from psycopg import sql
 
 from projections.migrations import migrate
-from projections.prices import Prices
 from streams.admin import Broker
 from streams.embedded import stack as embedded
 from streams.embedded.home import Home
 from streams.events.catalogue import TOPICS, dead_letter_spec
 from streams.settings import Endpoints
 from tests.fold import differences, fold, read_log
+from tests.projections.registered import registered
 from tests.survival.load import Load, Market
 from tests.survival.tally import Tally, digest
 
@@ -117,7 +117,7 @@ class Scene:
         self.create_topic()
         with psycopg.connect(self.home.dsn(), autocommit=True) as connection:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(self.name)))
-        asyncio.run(migrate(self.dsn, [Prices(), Tally()]))
+        asyncio.run(migrate(self.dsn, registered(Tally())))
 
     def tear_down(self) -> None:
         print(self.logs())  # shown where the test failed

@@ -20,7 +20,7 @@ from streams.events import (
     PriceIndex,
     PriceQuote,
     PriceTrade,
-    PriceUnparsed,
+    Unparsed,
     decode,
 )
 from streams.events.types import EARLIEST_TIME, LAST_TIME
@@ -143,6 +143,11 @@ def row_of(event: PriceTrade | PriceIndex | PriceQuote, source: Partition, at: L
     }
 
 
+def latest(record: LogRecord) -> int:
+    """The latest time that what the record tells can have happened."""
+    return record.timestamp * 1000 + DAY_US
+
+
 def read_one_by_one(batches: Sequence[Batch]) -> Read:
     """The reference: a plain loop over the codec, and the rule of event times."""
     trades: list[Row] = []
@@ -156,14 +161,14 @@ def read_one_by_one(batches: Sequence[Batch]) -> Read:
             except DecodeError as error:
                 refused.append((batch.source, record.offset, str(error)))
                 continue
-            if isinstance(event, PriceUnparsed):
+            happened = event.model_dump(include={"time", "created", "updated", "finalized"})
+            if isinstance(event, Unparsed):
                 refused.append((batch.source, record.offset, event.error))
+            elif any(time and time > latest(record) for time in happened.values()):
+                refused.append((batch.source, record.offset, "more than a day after"))
             elif isinstance(event, PriceTrade | PriceQuote | PriceIndex):
-                if event.time > record.timestamp * 1000 + DAY_US:
-                    refused.append((batch.source, record.offset, "more than a day after"))
-                else:
-                    into = quotes if isinstance(event, PriceQuote) else trades
-                    into.append(row_of(event, batch.source, record))
+                into = quotes if isinstance(event, PriceQuote) else trades
+                into.append(row_of(event, batch.source, record))
     return trades, quotes, refused
 
 

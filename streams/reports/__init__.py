@@ -1,0 +1,1 @@
+"""What is read from PostgreSQL to be shown: trades, and profit and loss."""

@@ -1,0 +1,38 @@
+"""One look at the database, for a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
+
+from streams.errors import UserError
+
+__all__ = ["Connection", "reading"]
+
+Connection = psycopg.Connection[TupleRow]
+
+
+@contextmanager
+def reading(dsn: str) -> Iterator[Connection]:
+    """A connection in UTC whose statements all see the same moment, and which can write nothing.
+
+    Raises UserError: the database is out of reach, lacks the tables, or fails.
+    """
+    options = f"{conninfo_to_dict(dsn).get('options') or ''} -c timezone=UTC"
+    settings: dict[str, Any] = {"application_name": "tickertape report", "options": options}
+    try:
+        with psycopg.connect(dsn, connect_timeout=5, **settings) as connection:
+            connection.read_only = True
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            yield connection
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"the database: {reason}; run `tape db migrate`") from None
+    except psycopg.Error as error:  # its text names the host, never the password
+        reason = " ".join(str(error).split())
+        raise UserError(f"the database: {reason}; `tape doctor` tries the connection") from None
