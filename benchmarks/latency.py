@@ -11,11 +11,12 @@ import asyncio
 import tempfile
 import time
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from aiokafka import AIOKafkaProducer
 
@@ -40,6 +41,13 @@ class Latency:
     p50: float
     p99: float
     events: int
+
+    @classmethod
+    def of(cls, latencies: Iterable[float]) -> Self:
+        """Of single latencies."""
+        ordered = sorted(latencies)
+        count = len(ordered)
+        return cls(ordered[count // 2], ordered[count * 99 // 100], count)
 
 
 def measure(info: StackInfo, contender: Contender) -> Latency:
@@ -114,6 +122,4 @@ def _evaluate(events: Sequence[Sent], seen: list[tuple[list[float], list[int]]])
         if index == len(times):
             raise TimeoutError(f"the event of {event.time} never became visible")
         latencies.append((looks[index] - event.appended) * 1000)
-    latencies.sort()
-    count = len(latencies)
-    return Latency(latencies[count // 2], latencies[count * 99 // 100], count)
+    return Latency.of(latencies)

@@ -3,12 +3,53 @@
 import base64
 import string
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from streams.events import Event, PriceGap, PriceIndex, PriceQuote, PriceTrade, PriceUnparsed
-from streams.events.types import EARLIEST_TIME, LAST_TIME, MAX_INT64, SYMBOL, TRADE_ID, VENUE
+from streams.events import (
+    AccountUnparsed,
+    Balance,
+    CancelTrade,
+    CloseFailed,
+    CloseTrade,
+    Event,
+    Fill,
+    LifecycleUnparsed,
+    MarkError,
+    MarketDescribed,
+    MarketDetermined,
+    MarketSettled,
+    MarketTicker,
+    MarketUnparsed,
+    OpenTrade,
+    Order,
+    OrderAccepted,
+    OrderRejected,
+    Position,
+    PriceGap,
+    PriceIndex,
+    PriceQuote,
+    PriceTrade,
+    PriceUnparsed,
+    Settlement,
+    SnapshotFinished,
+    SnapshotStarted,
+    TradeExpired,
+    Transfer,
+)
+from streams.events.types import (
+    ACCOUNT,
+    EARLIEST_TIME,
+    IDENTIFIER,
+    LAST_TIME,
+    MAX_INT64,
+    SYMBOL,
+    TICKER,
+    TRADE_ID,
+    VENUE,
+)
 
 #: Where each example goes through the database there are few, and a failing one is not shrunk.
 few = settings(
@@ -27,6 +68,11 @@ venues = st.from_regex(VENUE, fullmatch=True)
 symbols = st.from_regex(SYMBOL, fullmatch=True)
 trade_ids = st.from_regex(TRADE_ID, fullmatch=True)
 connections = st.text(string.printable, min_size=1, max_size=64)
+accounts = st.from_regex(ACCOUNT, fullmatch=True)
+tickers = st.from_regex(TICKER, fullmatch=True)
+identifiers = st.from_regex(IDENTIFIER, fullmatch=True)
+texts = st.text(max_size=200)
+sides = st.sampled_from(["yes", "no"])
 
 
 @st.composite
@@ -38,8 +84,19 @@ def decimals(draw: st.DrawFn, *, positive: bool = False) -> Decimal:
     return Decimal("0.0000000001") if positive and value == 0 else value
 
 
+def negated(value: Decimal) -> Decimal:
+    """The same with a minus, but zero, which has no sign."""
+    return value.copy_negate() if value else value
+
+
 prices = decimals(positive=True)
 sizes = decimals()
+money = sizes | sizes.map(negated)
+_ten_digits = st.integers(0, 10**10 - 1).map(lambda digits: Decimal(digits).scaleb(-10))
+percents = st.integers(0, 10_000).map(lambda digits: Decimal(digits).scaleb(-2))
+binary_prices = _ten_digits | st.sampled_from(["0", "1", "0.5", "0.50", "1.0000000000"]).map(
+    Decimal
+)
 
 trades: st.SearchStrategy[PriceTrade] = st.builds(
     PriceTrade,
@@ -83,16 +140,229 @@ gaps: st.SearchStrategy[PriceGap] = st.builds(
     got=sequences,
     received=times,
 )
-unparsed: st.SearchStrategy[PriceUnparsed] = st.builds(
-    PriceUnparsed,
-    venue=venues,
-    connection=connections,
-    arrival=sequences,
-    # The model takes base64, as it comes from JSON.
-    frame=st.binary(max_size=200).map(base64.b64encode),
-    error=st.text(max_size=200),
-    received=times,
+# The model takes base64, as it comes from JSON.
+_frames = st.binary(max_size=200).map(base64.b64encode)
+_unparsed: dict[str, st.SearchStrategy[Any]] = {
+    "venue": venues,
+    "connection": connections,
+    "arrival": sequences,
+    "frame": _frames,
+    "error": texts,
+    "received": times,
+}
+unparsed: st.SearchStrategy[Event] = st.one_of(
+    st.builds(PriceUnparsed, **_unparsed),
+    st.builds(MarketUnparsed, **_unparsed),
+    st.builds(LifecycleUnparsed, **_unparsed),
+    st.builds(AccountUnparsed, **_unparsed),
 )
 
+_received: dict[str, st.SearchStrategy[Any]] = {"received": times, "raw": st.none() | texts}
+_of_venue: dict[str, st.SearchStrategy[Any]] = {
+    **_received,
+    "venue": venues,
+    "ticker": tickers,
+    "time": times,
+}
+
+market_tickers: st.SearchStrategy[MarketTicker] = st.builds(
+    MarketTicker,
+    **_of_venue,
+    yes_bid=st.none() | binary_prices,
+    yes_ask=st.none() | binary_prices,
+    yes_bid_size=st.none() | sizes,
+    yes_ask_size=st.none() | sizes,
+    last_price=st.none() | binary_prices,
+    last_size=st.none() | sizes,
+    volume=st.none() | sizes,
+    open_interest=st.none() | sizes,
+    dollar_volume=st.none() | money,
+    dollar_open_interest=st.none() | money,
+    volume_delta=st.none() | money,
+    open_interest_delta=st.none() | money,
+    dollar_volume_delta=st.none() | money,
+    dollar_open_interest_delta=st.none() | money,
+    connection=st.none() | connections,
+    sid=st.none() | sequences,
+    arrival=st.none() | sequences,
+)
+described: st.SearchStrategy[MarketDescribed] = st.builds(
+    MarketDescribed,
+    **_of_venue,
+    series=st.none() | tickers,
+    event_ticker=st.none() | tickers,
+    title=st.none() | texts,
+    subtitle=st.none() | texts,
+    strike_type=st.none() | texts,
+    floor_strike=st.none() | money,
+    cap_strike=st.none() | money,
+    opens=st.none() | times,
+    closes=st.none() | times,
+    status=st.none() | texts,
+)
+determined: st.SearchStrategy[MarketDetermined] = st.builds(
+    MarketDetermined,
+    **_of_venue,
+    result=st.sampled_from(["yes", "no", "scalar"]),
+    value=st.none() | binary_prices,
+)
+settled: st.SearchStrategy[MarketSettled] = st.builds(MarketSettled, **_of_venue)
+
+_of_account: dict[str, st.SearchStrategy[Any]] = {
+    **_received,
+    "account": accounts,
+    "origin": st.sampled_from(["native", "legacy"]),
+}
+_of_its_market: dict[str, st.SearchStrategy[Any]] = {**_of_account, "ticker": tickers}
+
+fills: st.SearchStrategy[Fill] = st.builds(
+    Fill,
+    **_of_its_market,
+    trade_id=identifiers,
+    order_id=st.none() | identifiers,
+    client_order_id=st.none() | identifiers,
+    side=sides,
+    yes_price=binary_prices,
+    count=prices,
+    fee=st.none() | money,
+    is_taker=st.none() | st.booleans(),
+    post_position=st.none() | money,
+    time=times,
+)
+orders: st.SearchStrategy[Order] = st.builds(
+    Order,
+    **_of_its_market,
+    order_id=identifiers,
+    client_order_id=st.none() | identifiers,
+    side=sides,
+    status=st.sampled_from(["resting", "canceled", "executed", "unknown"]),
+    kind=st.sampled_from(["limit", "market", None]),
+    yes_price=st.none() | binary_prices,
+    initial_count=sizes,
+    fill_count=sizes,
+    remaining_count=sizes,
+    fill_cost=st.none() | money,
+    fees=st.none() | money,
+    created=st.none() | times,
+    updated=st.none() | times,
+    expires=st.none() | times,
+    reason=st.none() | texts,
+)
+position_facts: st.SearchStrategy[Position] = st.builds(
+    Position,
+    **_of_its_market,
+    position=money,
+    cost=st.none() | money,
+    realized_pnl=st.none() | money,
+    fees=st.none() | money,
+    time=times,
+)
+settlements: st.SearchStrategy[Settlement] = st.builds(
+    Settlement,
+    **_of_its_market,
+    result=st.sampled_from(["yes", "no", "scalar"]),
+    value=st.none() | binary_prices,
+    yes_count=sizes,
+    no_count=sizes,
+    yes_cost=st.none() | money,
+    no_cost=st.none() | money,
+    revenue=money,
+    fee=st.none() | money,
+    time=times,
+)
+balances: st.SearchStrategy[Balance] = st.builds(
+    Balance,
+    **_of_account,
+    balance=money,
+    exact=st.booleans(),
+    portfolio_value=st.none() | money,
+    time=times,
+)
+transfers: st.SearchStrategy[Transfer] = st.builds(
+    Transfer,
+    **_of_account,
+    kind=st.sampled_from(["deposit", "withdrawal"]),
+    transfer_id=identifiers,
+    status=st.sampled_from(["pending", "applied", "failed", "returned"]),
+    method=st.none() | texts,
+    amount=sizes,
+    fee=sizes,
+    created=times,
+    finalized=st.none() | times,
+)
+snapshot_bounds: st.SearchStrategy[SnapshotStarted | SnapshotFinished] = st.builds(
+    SnapshotStarted, **_of_account, snapshot_id=identifiers, time=times
+) | st.builds(
+    SnapshotFinished,
+    **_of_account,
+    snapshot_id=identifiers,
+    time=times,
+    tickers=st.lists(tickers, max_size=4),
+)
+
+_of_ticket: dict[str, st.SearchStrategy[Any]] = {
+    "ticket_id": identifiers,
+    "account": accounts,
+    "ticker": tickers,
+    "time": times,
+    "origin": st.sampled_from(["native", "legacy"]),
+}
+_command: dict[str, st.SearchStrategy[Any]] = {**_of_ticket, "command_id": identifiers}
+
+opens: st.SearchStrategy[OpenTrade] = st.builds(
+    OpenTrade,
+    **_command,
+    side=sides,
+    count=prices,
+    price=st.none() | binary_prices,
+    symbol=st.none() | texts,
+    market=st.none() | texts,
+    strategy=st.none() | texts,
+    contract=st.none() | texts,
+    strike=st.none() | money,
+    prob=st.none() | percents,
+    entry_method=st.sampled_from(["manual", "auto", None]),
+)
+closes: st.SearchStrategy[CloseTrade] = st.builds(
+    CloseTrade,
+    **_command,
+    side=sides,
+    count=st.none() | prices,
+    price=st.none() | binary_prices,
+    close_method=st.sampled_from(["manual", "auto", None]),
+)
+cancels: st.SearchStrategy[CancelTrade] = st.builds(
+    CancelTrade, **_command, reason=st.none() | texts
+)
+marks: st.SearchStrategy[MarkError] = st.builds(MarkError, **_command, reason=st.none() | texts)
+
+_outcome: dict[str, st.SearchStrategy[Any]] = {
+    **_of_ticket,
+    "command_id": st.none() | identifiers,
+}
+accepted: st.SearchStrategy[OrderAccepted] = st.builds(
+    OrderAccepted, **_outcome, order_id=identifiers
+)
+rejected: st.SearchStrategy[OrderRejected] = st.builds(
+    OrderRejected, **_outcome, reason=st.none() | texts
+)
+failed: st.SearchStrategy[CloseFailed] = st.builds(
+    CloseFailed, **_outcome, reason=st.none() | texts
+)
+expired: st.SearchStrategy[TradeExpired] = st.builds(TradeExpired, **_of_ticket)
+
+#: Any event of `price.ticks`.
+price_events: st.SearchStrategy[Event] = (
+    trades | quotes | indexes | gaps | st.builds(PriceUnparsed, **_unparsed)
+)
+market_events: st.SearchStrategy[Event] = market_tickers | described | determined | settled
+account_events: st.SearchStrategy[Event] = (
+    fills | orders | position_facts | settlements | balances | transfers | snapshot_bounds
+)
+command_events: st.SearchStrategy[Event] = opens | closes | cancels | marks
+outcome_events: st.SearchStrategy[Event] = accepted | rejected | failed | expired
+
 #: Any event of the catalogue.
-events: st.SearchStrategy[Event] = trades | quotes | indexes | gaps | unparsed
+events: st.SearchStrategy[Event] = (
+    price_events | market_events | account_events | command_events | outcome_events | unparsed
+)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from projections.account.market import FINAL, MarketFacts, OrderState, price_of
 from projections.account.matching import Fee
 from projections.account.positions import Step
-from projections.account.values import ZERO, trimmed
+from projections.account.values import ZERO, rounded
 
 
 class Flow(NamedTuple):
@@ -41,7 +41,7 @@ def cash_rows(
                 "ref": flow.ref,
                 "part": parts[flow.kind, flow.ref],
                 "time": flow.time,
-                "amount": trimmed(flow.amount),
+                "amount": rounded(flow.amount),
             }
         )
         parts[flow.kind, flow.ref] += 1
@@ -63,6 +63,7 @@ class _Hold(NamedTuple):
     """An order's hold: its limit price, and how many of its contracts are covered."""
 
     state: OrderState
+    end: datetime | None
     price: Decimal
     covered: Decimal
     left: Decimal
@@ -89,6 +90,8 @@ class Holds:
         self._steps = steps
         self._orders = [one for one in facts.orders.values() if _can_be_told(one)]
         self._holds: dict[str, _Hold] = {}
+        #: Fills stamped before their order's creation, which count at its creation.
+        self._early: dict[str, list[Decimal]] = defaultdict(list)
 
     def flows(self) -> Iterator[Flow]:
         """The holds (negative) and releases (positive), in order."""
@@ -98,8 +101,13 @@ class Holds:
                 net = what.net
                 if (order := what.fill.order_id) in self._holds and order is not None:
                     yield self._change(order, time, self._holds[order].without(what.fill.count))
+                elif order is not None:
+                    self._early[order].append(what.fill.count)
             elif turn == 0:
                 yield self._begin(what, time, net)
+                for count in self._early.pop(order_id, ()):
+                    if order_id in self._holds:
+                        yield self._change(order_id, time, self._holds[order_id].without(count))
             elif order_id in self._holds:
                 hold = self._holds[order_id]
                 yield self._change(order_id, time, hold.without(hold.left))
@@ -109,9 +117,8 @@ class Holds:
         for order in self._orders:
             assert order.created is not None
             yield order.created, 0, order.order_id, order
-            if order.status in FINAL:
-                assert order.updated is not None
-                yield max(order.updated, order.created), 2, order.order_id, order
+            if (end := _end(order)) is not None:
+                yield end, 2, order.order_id, order
         for step in self._steps:
             yield step.fill.time, 1, step.fill.trade_id, step
 
@@ -119,11 +126,16 @@ class Holds:
         assert order.yes_price is not None
         held = max(ZERO, -net if order.side == "yes" else net)
         relied_on = sum(
-            (one.covered for one in self._holds.values() if one.state.side == order.side), ZERO
+            (
+                one.covered
+                for one in self._holds.values()
+                if one.state.side == order.side and (one.end is None or one.end > time)
+            ),
+            ZERO,
         )
         covered = min(order.initial_count, max(ZERO, held - relied_on))
         price = price_of(order.side, order.yes_price)
-        hold = _Hold(order, price, covered, order.initial_count)
+        hold = _Hold(order, _end(order), price, covered, order.initial_count)
         self._holds[order.order_id] = hold
         return Flow("hold", order.order_id, time, -hold.amount)
 
@@ -134,7 +146,14 @@ class Holds:
         return Flow("hold", order_id, time, before.amount - after.amount)
 
 
+def _end(order: OrderState) -> datetime | None:
+    """When an order was over, never before its creation; None while it rests."""
+    if order.status not in FINAL or order.updated is None or order.created is None:
+        return None
+    return max(order.updated, order.created)
+
+
 def _can_be_told(order: OrderState) -> bool:
     """Whether creation, limit and, if it is over, the end are known."""
-    is_bounded = order.status not in FINAL or order.updated is not None
+    is_bounded = order.status == "resting" or _end(order) is not None
     return order.created is not None and order.yes_price is not None and is_bounded

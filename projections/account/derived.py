@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from projections.account.facts import TABLES, FactTable
 from projections.account.market import (
     Command,
     Fill,
@@ -29,7 +30,12 @@ select distinct account, ticker from commands where kind = 'open' and ticket_id 
 _OPENS = f"""
 select o.ticket_id, o.account, o.ticker, o.command_id
 from commands as o
-where o.kind = 'open' and o.ticket_id in (
+where o.kind = 'open' and (
+    o.origin = 'native' or not exists (
+        select from commands as n
+        where n.command_id = o.command_id and n.account = o.account and n.origin = 'native'
+    )
+) and o.ticket_id in (
     select c.ticket_id
     from {_MARKETS}
     join commands as c on c.account = m.account and c.ticker = m.ticker
@@ -43,10 +49,23 @@ order by o.ticket_id, o.origin = 'legacy', o.time, o.command_id collate "C", o.a
 class _Facts:
     """How the facts of a table are read: its columns make a `kind`, `name` tells them apart."""
 
-    table: str
+    table: FactTable
     kind: Callable[..., Any]
     columns: Sequence[str]
     name: str
+
+    @property
+    def read(self) -> str:
+        """Where both origins have a key, the native row alone, wherever it is."""
+        table = self.table.name
+        same = " and ".join(f"n.{name} = t.{name}" for name in self.table.natural_key)
+        columns = ", ".join(f"t.{column}" for column in self.columns)
+        return (
+            f"select m.account, m.ticker, {columns} from {_MARKETS} "
+            f"join {table} as t on t.account = m.account and t.ticker = m.ticker "
+            "where t.origin = 'native' or not exists ("
+            f"select from {table} as n where {same} and n.origin = 'native')"
+        )
 
 
 def _fields(kind: type[Any]) -> tuple[str, ...]:
@@ -54,11 +73,11 @@ def _fields(kind: type[Any]) -> tuple[str, ...]:
 
 
 _FACTS = (
-    _Facts("commands", Command, _fields(Command), "command_id"),
-    _Facts("trade_events", Outcome, _fields(Outcome), "event_id"),
-    _Facts("orders", OrderState, _fields(OrderState), "order_id"),
-    _Facts("fills", Fill, _fields(Fill), "trade_id"),
-    _Facts("settlements", Settlement, _fields(Settlement), "settled_time"),
+    _Facts(TABLES["commands"], Command, _fields(Command), "command_id"),
+    _Facts(TABLES["trade_events"], Outcome, _fields(Outcome), "event_id"),
+    _Facts(TABLES["orders"], OrderState, _fields(OrderState), "order_id"),
+    _Facts(TABLES["fills"], Fill, _fields(Fill), "trade_id"),
+    _Facts(TABLES["settlements"], Settlement, _fields(Settlement), "settled_time"),
 )
 
 
@@ -127,21 +146,13 @@ async def _read_facts(
     facts = {market: MarketFacts(market) for market in markets}
     arguments = _arguments(markets)
     for source in _FACTS:
-        columns = ", ".join(f"t.{column}" for column in source.columns)
-        cursor = await connection.execute(
-            f"select m.account, m.ticker, {columns} from {_MARKETS} "
-            f"join {source.table} as t on t.account = m.account and t.ticker = m.ticker",
-            arguments,
-        )
+        cursor = await connection.execute(source.read, arguments)
         found: dict[Market, dict[Any, Any]] = {}
         for account, ticker, *values in await cursor.fetchall():
             fact = source.kind(*values)
-            named = found.setdefault(Market(account, ticker), {})
-            name = getattr(fact, source.name)
-            if name not in named or fact.origin == "native":
-                named[name] = fact
+            found.setdefault(Market(account, ticker), {})[getattr(fact, source.name)] = fact
         for market, named in found.items():
-            _put(facts[market], source.table, named)
+            _put(facts[market], source.table.name, named)
     cursor = await connection.execute(_OPENS, arguments)
     decided = set()
     for ticket, account, ticker, command_id in await cursor.fetchall():

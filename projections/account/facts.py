@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from projections.account.values import canonical, content
+from projections.account.values import content
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -23,8 +23,8 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class FactTable:
-    """A table of facts: its key, the columns that are compared, and how columns are filled that
-    not every channel gives. `rank` orders rows of one key.
+    """A table of facts: its key, which ends with the origin, the columns that are compared, and
+    how columns are filled that not every channel gives. `rank` orders rows of one key.
 
     With `is_latest` the greatest rank wins and the others are forgotten; else the least wins and
     the others are conflicts.
@@ -44,13 +44,18 @@ class FactTable:
         """All columns but the audit's."""
         return (*self.key, *self.compared, *self.joined)
 
+    @property
+    def natural_key(self) -> tuple[str, ...]:
+        """The key without the origin."""
+        return self.key[:-1]
+
     def key_of(self, row: Row) -> Key:
         """The row's natural key and origin."""
         return tuple(row[name] for name in self.key)
 
     def core(self, row: Row) -> Key:
         """What is compared."""
-        values = [row[name] for name in self.compared]
+        values = [_hashable(row[name]) for name in self.compared]
         if self.time_to_second:
             values.append(row[self.time_to_second].replace(microsecond=0))
         return tuple(values)
@@ -70,11 +75,15 @@ class FactTable:
         return {**row, **filled}
 
 
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def least(one: Any, other: Any) -> Any:
-    """The smaller by canonical text, where both are given."""
+    """The smaller, where both are given."""
     if one is None or other is None:
         return other if one is None else one
-    return min(one, other, key=canonical)
+    return min(one, other)
 
 
 def latest(one: Any, other: Any) -> Any:
@@ -184,10 +193,9 @@ _TABLES = (
     ),
     FactTable(
         name="snapshots",
-        key=("account", "snapshot_id"),
-        compared=(),
-        joined={"started": least, "finished": least, "tickers": least},
-        rank=_by_content("snapshots"),
+        key=("account", "snapshot_id", "bound", "origin"),
+        compared=("time", "tickers"),
+        rank=_by_time("snapshots"),
     ),
 )
 

@@ -84,12 +84,10 @@ def _trade_closed_by(close: Command, facts: MarketFacts, links: Links) -> str | 
 
 def _link_orders(facts: MarketFacts, links: Links) -> None:
     by_client_id = _commands_by_client_id(facts, links)
-    by_accepted = _tickets_by_accepted_order(facts, links)
+    by_accepted = _commands_by_accepted_order(facts, links)
     for order_id in sorted({*facts.orders, *facts.fills_of_order, *by_accepted}):
         named = [by_client_id[one] for one in _client_ids(order_id, facts) if one in by_client_id]
-        found: tuple[str, str | None] | None = min(named, default=None)
-        if found is None and order_id in by_accepted:
-            found = by_accepted[order_id], None
+        found = min(named, default=by_accepted.get(order_id))
         if found is not None:
             links.orders[order_id] = found
             links.orders_of[found[0]].append(order_id)
@@ -117,20 +115,23 @@ def _commands_by_client_id(facts: MarketFacts, links: Links) -> Mapping[str, tup
     return opens | closes
 
 
-def _tickets_by_accepted_order(facts: MarketFacts, links: Links) -> Mapping[str, str]:
-    own_tickets: dict[str, str] = {}
-    for _, own, trade in sorted(
-        (one.rank, one.ticket_id, trade)
+def _commands_by_accepted_order(
+    facts: MarketFacts, links: Links
+) -> Mapping[str, tuple[str, str | None]]:
+    """The ticket of each order that was reported accepted, and the command, where that is told."""
+    own_tickets: dict[str, tuple[str, str]] = {}
+    for _, own, trade, command_id in sorted(
+        (one.rank, one.ticket_id, trade, one.command_id)
         for trade, commands in links.closes.items()
         for one in commands
     ):
-        own_tickets.setdefault(own, trade)
-    accepted: dict[str, str] = {}
+        own_tickets.setdefault(own, (trade, command_id))
+    accepted: dict[str, tuple[str, str | None]] = {}
     for outcome in sorted(facts.outcomes, key=lambda one: (one.time, one.ticket_id)):
         if outcome.kind != "order_accepted" or outcome.order_id is None:
             continue
-        named = outcome.ticket_id
-        ticket = named if named in facts.tickets else own_tickets.get(named)
-        if ticket is not None:
-            accepted.setdefault(outcome.order_id, ticket)
+        if outcome.ticket_id in facts.tickets:
+            accepted.setdefault(outcome.order_id, (outcome.ticket_id, outcome.command_id))
+        elif outcome.ticket_id in own_tickets:
+            accepted.setdefault(outcome.order_id, own_tickets[outcome.ticket_id])
     return accepted

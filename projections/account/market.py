@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import NamedTuple
 
-from projections.account.values import ONE
+from projections.account.values import ONE, ZERO
 
 #: Statuses in which an order is over.
 FINAL = frozenset({"canceled", "executed"})
@@ -118,10 +118,11 @@ class Settlement:
     origin: str
 
     def pays(self, side: str) -> Decimal:
-        """Dollars for one contract of a side. A scalar without a value pays nothing known: 0."""
+        """Dollars for one contract of a side."""
         if self.result != "scalar":
-            return ONE if side == self.result else ONE - ONE
-        return price_of(side, self.value) if self.value is not None else ONE - ONE
+            return ONE if side == self.result else ZERO
+        assert self.value is not None
+        return price_of(side, self.value)
 
 
 @dataclass
@@ -140,9 +141,16 @@ class MarketFacts:
     tickets: dict[str, Command] = field(default_factory=dict)
 
     @cached_property
-    def settlement(self) -> Settlement | None:
+    def last_settlement(self) -> Settlement | None:
         """The last one."""
         return max(self.settlements, key=lambda one: one.settled_time, default=None)
+
+    @property
+    def settlement(self) -> Settlement | None:
+        """The last one, if it is known what it pays."""
+        last = self.last_settlement
+        is_open = last is None or (last.result == "scalar" and last.value is None)
+        return None if is_open else last
 
     @cached_property
     def fills_of_order(self) -> Mapping[str, list[Fill]]:

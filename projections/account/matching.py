@@ -55,22 +55,21 @@ class Matching:
         self._facts = facts
         self._links = links
         self._left = {fill.trade_id: fill.count for fill in facts.fills}
-        self._by_orders()
+        self._by_orders("open")
         self._by_turns()
+        self._by_orders("close")
         self._leave_over()
 
-    def _by_orders(self) -> None:
-        closing = []
+    def _by_orders(self, role: str) -> None:
         for fill in self._facts.fills:
             ticket = self._links.ticket_of(fill)
             if ticket is None:
                 continue
-            if fill.side == self._facts.tickets[ticket].side:
-                self._give(fill, ticket, "open", fill.count)
-            else:
-                closing.append((fill, ticket))
-        for fill, ticket in closing:
-            self._give(fill, ticket, "close", self.bought[ticket] - self.closed[ticket])
+            opens = fill.side == self._facts.tickets[ticket].side
+            if opens and role == "open":
+                self._give(fill, ticket, role, fill.count)
+            elif not opens and role == "close":
+                self._give(fill, ticket, role, self.bought[ticket] - self.closed[ticket])
 
     def _by_turns(self) -> None:
         unlinked = [fill for fill in self._facts.fills if self._links.ticket_of(fill) is None]
@@ -148,7 +147,9 @@ def fees_of(facts: MarketFacts) -> Mapping[str, Fee]:
         rest = state.fees - sum((fill.fee for fill in fills if fill.fee is not None), ZERO)
         total = state.fill_count - sum((fill.count for fill in fills if fill.fee is not None), ZERO)
         if rest >= 0 and total > 0:
-            amounts = shares(rest, (fill.count for fill in lacking), total)
+            counts = [fill.count for fill in lacking]
+            # An older state of the order may have counted less than there are fills.
+            amounts = shares(rest, counts, max(total, sum(counts, ZERO)))
             fees |= {
                 fill.trade_id: Fee(amount, "order")
                 for fill, amount in zip(lacking, amounts, strict=True)

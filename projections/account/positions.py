@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from projections.account.market import Fill, MarketFacts
 from projections.account.matching import Fee
-from projections.account.values import ZERO, quotient, trimmed
+from projections.account.values import ZERO, rounded
 
 
 class Step(NamedTuple):
@@ -28,7 +28,7 @@ def walk(fills: Iterable[Fill]) -> Iterator[Step]:
     for fill in fills:
         held = -net if fill.side == "yes" else net
         pairs = min(fill.count, max(held, ZERO))
-        released = cost if pairs == held else quotient(cost * pairs, held) if pairs else ZERO
+        released = cost if pairs == held else cost * pairs / held if pairs else ZERO
         realized = pairs - pairs * fill.price - released if pairs else ZERO
         bought = (fill.count - pairs) * fill.price
         cost = cost - (released if pairs else ZERO) + bought
@@ -41,7 +41,7 @@ def position_row(
 ) -> dict[str, Any] | None:
     """The position as it is now; None where there is neither a fill nor a settlement."""
     settlement = facts.settlement
-    if not steps and settlement is None:
+    if not steps and facts.last_settlement is None:
         return None
     net, cost = (steps[-1].net, steps[-1].cost) if steps else (ZERO, ZERO)
     realized = sum((step.realized for step in steps), ZERO)
@@ -54,12 +54,12 @@ def position_row(
     return {
         "account": facts.market.account,
         "ticker": facts.market.ticker,
-        "position": trimmed(net),
-        "cost": trimmed(cost),
-        "realized_pnl": trimmed(realized),
-        "fees_paid": trimmed(sum((fee.amount for fee in fees.values()), ZERO)),
-        "volume": trimmed(sum((step.fill.count for step in steps), ZERO)),
-        "settled_at": None if settlement is None else settlement.settled_time,
-        "payout": None if payout is None else trimmed(payout),
+        "position": rounded(net),
+        "cost": rounded(cost),
+        "realized_pnl": rounded(realized),
+        "fees_paid": rounded(sum((fee.amount for fee in fees.values()), ZERO)),
+        "volume": rounded(sum((step.fill.count for step in steps), ZERO)),
+        "settled_at": None if facts.last_settlement is None else facts.last_settlement.settled_time,
+        "payout": None if payout is None else rounded(payout),
         "updated_at": max(times),
     }

@@ -224,13 +224,14 @@ def _transfer(event: Transfer) -> Row:
 
 
 def _snapshot(event: SnapshotStarted | SnapshotFinished) -> Row:
-    is_start = isinstance(event, SnapshotStarted)
+    is_finished = isinstance(event, SnapshotFinished)
     return {
         "account": event.account,
         "snapshot_id": event.snapshot_id,
-        "started": moment(event.time) if is_start else None,
-        "finished": None if is_start else moment(event.time),
-        "tickers": None if isinstance(event, SnapshotStarted) else sorted(event.tickers),
+        "bound": "finished" if is_finished else "started",
+        "time": moment(event.time),
+        "tickers": sorted(event.tickers) if isinstance(event, SnapshotFinished) else None,
+        "origin": event.origin,
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from projections.account.linking import Links, has_failed
 from projections.account.market import FINAL, Command, MarketFacts, OrderState
 from projections.account.matching import Fee, Part
-from projections.account.values import ZERO, quotient, trimmed
+from projections.account.values import ZERO, quotient, rounded, trimmed
 from streams.events.tickers import Contract, read_ticker
 
 _SYMBOLS = {"KXBTC": "BTC", "KXETH": "ETH"}
@@ -85,7 +85,7 @@ def trade_row(trade: Trade) -> dict[str, Any]:
     cost, proceeds = trade.value("open"), sold - trade.value("close") + paid
     fees = sum((fee.amount for _, fee in trade.parts), ZERO)
     status = state(trade, bought, held - settled)
-    pnl = trimmed(proceeds - cost - fees) if status == "closed" else None
+    pnl = rounded(proceeds - cost - fees) if status == "closed" else None
     buy_price = quotient(cost, bought) if bought else None
     contract = read_ticker(facts.market.ticker)
     return {
@@ -104,14 +104,14 @@ def trade_row(trade: Trade) -> dict[str, Any]:
         "strike": _strike(opened, contract),
         "side": opened.side,
         "prob": opened.prob,
-        "diff": _diff(opened.prob, opened.price if buy_price is None else buy_price),
+        "diff": _diff(opened.prob, cost / bought if bought else opened.price),
         "requested": opened.count,
         "position": trimmed(bought),
         "held": trimmed(held - settled),
         "canceled": _canceled(trade),
         "buy_price": buy_price,
         "sell_price": quotient(proceeds, sold + settled) if sold + settled else None,
-        "fees": trimmed(fees),
+        "fees": rounded(fees),
         "fee_estimated": any(fee.source == "formula" for _, fee in trade.parts),
         "pnl": pnl,
         "win_loss": None if pnl is None else "W" if pnl > 0 else "L" if pnl < 0 else "D",
@@ -146,13 +146,13 @@ def _state_without_fills(trade: Trade) -> str:
     orders = trade.orders_that(open_it=True)
     if _commanded(trade, "mark_error"):
         return "error"
-    if _is_rejected(trade) and all(one.status == "canceled" for one in orders):
+    if _is_rejected(trade) and not any(one.status in {"resting", "executed"} for one in orders):
         return "error"
-    if any(one.status not in FINAL or one.fill_count > 0 for one in orders):
+    if any(one.status == "resting" or one.fill_count > 0 for one in orders):
         return "pending"
     is_over = (
         _commanded(trade, "cancel")
-        or trade.facts.settlement is not None
+        or trade.facts.last_settlement is not None
         or _told(trade, "expired")
         or (orders and all(one.status == "canceled" for one in orders))
     )

@@ -53,8 +53,11 @@ class Statements:
         rest = [name for name in columns if name not in table.key]
         rows = f"json_populate_recordset(null::{table.name}, %s::json)"
         same = " and ".join(f't."{name}" = k."{name}"' for name in table.key)
+        of_key = " and ".join(f't."{name}" = k."{name}"' for name in table.natural_key)
         self.conflicts = _CONFLICTS.format(table=table.name)
-        self.find = f"select t.* from {rows} as k join {table.name} as t on {same} for update of t"
+        self.find = (
+            f"select t.* from {rows} as k join {table.name} as t on {of_key} for update of t"
+        )
         self.insert = (
             f"insert into {table.name} ({_quoted(columns)}) select {_quoted(columns)} from {rows}"
         )
@@ -71,8 +74,8 @@ _STATEMENTS = {name: Statements(table) for name, table in TABLES.items()}
 async def store(connection: Connection, table: FactTable, rows: Sequence[Row]) -> list[Row]:
     """Merge these rows into the table.
 
-    Returns the rows that are new or changed, and what they were before: all touched markets are
-    among them.
+    Where one is new or changed, returns all rows of its natural key, as they are and as they were:
+    all touched markets are among them.
     """
     arrived: dict[Key, list[Row]] = {}
     for row in rows:
@@ -92,15 +95,17 @@ async def store(connection: Connection, table: FactTable, rows: Sequence[Row]) -
         await connection.execute(statements.insert, [as_json(inserted)])
     if changed:
         await connection.execute(statements.update, [as_json(changed)])
-    before = [held[table.key_of(row)][0] for row in changed]
-    return [*inserted, *changed, *before]
+    written = [*inserted, *changed]
+    touched = {table.key_of(row)[:-1] for row in written} if held else set()
+    return written + [row for key, (row,) in held.items() if key[:-1] in touched]
 
 
 async def _find(
     connection: Connection, table: FactTable, keys: Iterable[Key]
 ) -> dict[Key, list[Row]]:
-    """The row held of each of these keys, in a list of one."""
-    named = [dict(zip(table.key, key, strict=True)) for key in keys]
+    """The row held of each of these keys, of either origin, in a list of one."""
+    natural = {key[:-1] for key in keys}
+    named = [dict(zip(table.natural_key, key, strict=True)) for key in natural]
     cursor = connection.cursor(row_factory=dict_row)
     await cursor.execute(_STATEMENTS[table.name].find, [as_json(named)])
     return {table.key_of(row): [row] for row in await cursor.fetchall()}

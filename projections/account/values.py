@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
 
+import orjson
+
 from streams.events.types import micros_of, plain
 
 ONE = Decimal(1)
@@ -16,8 +18,10 @@ ZERO = Decimal(0)
 #: Decimal does so in `localcontext(EXACT)`.
 EXACT = Context(prec=120)
 _TEN_DIGITS = Decimal("1e-10")
+_FAR = Decimal("1e-60")
 _CENT = Decimal("0.01")
 _FEE_RATE = Decimal("0.07")
+_AS_THEY_ARE = orjson.OPT_PASSTHROUGH_DATETIME
 
 
 def trimmed(value: Decimal) -> Decimal:
@@ -29,10 +33,18 @@ def trimmed(value: Decimal) -> Decimal:
     return EXACT.quantize(short, ONE) if short == EXACT.to_integral_value(short) else short
 
 
+def rounded(value: Decimal) -> Decimal:
+    """To ten digits after the point, half to even, trimmed.
+
+    What divisions left at the far end of the digits is cut off first: it must not decide a half.
+    """
+    near = value.quantize(_FAR, rounding=ROUND_HALF_EVEN, context=EXACT)
+    return trimmed(near.quantize(_TEN_DIGITS, rounding=ROUND_HALF_EVEN, context=EXACT))
+
+
 def quotient(dividend: Decimal, divisor: Decimal) -> Decimal:
-    """A division to ten digits after the point, half to even, trimmed."""
-    exact = EXACT.divide(dividend, divisor)
-    return trimmed(exact.quantize(_TEN_DIGITS, rounding=ROUND_HALF_EVEN, context=EXACT))
+    """A division, rounded."""
+    return rounded(EXACT.divide(dividend, divisor))
 
 
 def shares(whole: Decimal, counts: Iterable[Decimal], total: Decimal) -> list[Decimal]:
@@ -56,20 +68,19 @@ def taker_fee(count: Decimal, price: Decimal) -> Decimal:
 
 
 def content(values: Iterable[object]) -> str:
-    """SHA-256 of values in canonical text, by which contradictions are decided."""
-    return hashlib.sha256("|".join(canonical(value) for value in values).encode()).hexdigest()
+    """SHA-256 of values as a JSON array, by which contradictions are decided.
+
+    Decimals are text without trailing zeros, times microseconds since 1970 UTC.
+    """
+    return hashlib.sha256(
+        orjson.dumps(list(values), default=_canonical, option=_AS_THEY_ARE)
+    ).hexdigest()
 
 
-def canonical(value: object) -> str:
-    """A value as text: decimals trimmed, times in microseconds, `-` for null."""
+def _canonical(value: object) -> str | int:
     match value:
-        case None:
-            return "-"
-        case bool():
-            return "true" if value else "false"
         case Decimal():
             return plain(trimmed(value))
         case datetime():
-            return str(micros_of(value))
-        case _:
-            return str(value)
+            return micros_of(value)
+    raise TypeError(f"no canonical form of {type(value).__name__}")

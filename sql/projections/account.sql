@@ -190,18 +190,20 @@ comment on table transfers is 'Deposits and withdrawals, one row for each state 
 create table snapshots (
     account     text        not null,
     snapshot_id text        not null,
-    started     timestamptz,
-    finished    timestamptz,
+    bound       text        not null,
+    time        timestamptz not null,
     tickers     text[],
+    origin      text        not null,
     topic       text        not null,
     partition   integer     not null,
     "offset"    bigint      not null,
-    primary key (account, snapshot_id)
+    primary key (snapshot_id, account, bound, origin)
 );
 
-comment on table snapshots is 'Full readings of the positions: these tickers and no others.';
+comment on table snapshots is
+    'When each full reading of the positions started and finished: these tickers and no others.';
 
-create index snapshots_newest on snapshots (account, finished desc);
+create index snapshots_newest on snapshots (account, time desc) where bound = 'finished';
 
 -- Contents that differ from the one that the table of the fact holds under the same key.
 create table fact_conflicts (

@@ -15,6 +15,11 @@ from (
             order by c.origin = 'legacy', c.time, c.command_id collate "C", c.account collate "C"
         ) as nth
     from commands as c
-    where c.kind = 'open'
+    where c.kind = 'open' and (
+        c.origin = 'native' or not exists (
+            select from commands as n
+            where n.command_id = c.command_id and n.account = c.account and n.origin = 'native'
+        )
+    )
 ) as opens
 where nth > 1;

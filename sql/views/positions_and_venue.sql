@@ -7,14 +7,14 @@ select
     case when s.lacks_it then 0 else p.cost end as cost,
     p.realized_pnl,
     p.fees,
-    case when s.lacks_it then s.finished else p.time end as time,
+    case when s.lacks_it then s.time else p.time end as time,
     coalesce(s.lacks_it, false) as is_absent
 from position_facts as p
 left join lateral (
-    select f.finished, p.ticker <> all (f.tickers) as lacks_it
+    select f.time, p.ticker <> all (f.tickers) as lacks_it
     from snapshots as f
-    where f.account = p.account and f.finished > p.time
-    order by f.finished desc
+    where f.account = p.account and f.bound = 'finished' and f.time > p.time
+    order by f.time desc
     limit 1
 ) as s on true
 where p.origin = 'native'
@@ -39,17 +39,17 @@ left join positions as p on p.account = v.account and p.ticker = v.ticker
 where coalesce(p.position, 0) <> v.position
     and (p.updated_at is null or date_trunc('second', p.updated_at) <= v.time)
 union all
-select p.account, p.ticker, 'position', p.position, 0, p.updated_at, s.finished
+select p.account, p.ticker, 'position', p.position, 0, p.updated_at, s.time
 from positions as p
 cross join lateral (
-    select f.finished, f.tickers
+    select f.time, f.tickers
     from snapshots as f
-    where f.account = p.account and f.finished is not null
-    order by f.finished desc
+    where f.account = p.account and f.bound = 'finished'
+    order by f.time desc
     limit 1
 ) as s
 where p.position <> 0
-    and date_trunc('second', p.updated_at) <= s.finished
+    and date_trunc('second', p.updated_at) <= s.time
     and p.ticker <> all (s.tickers)
     and not exists (
         select from position_facts as f where f.account = p.account and f.ticker = p.ticker

@@ -29,7 +29,8 @@ def up(
     """Run a venue through Kafka into PostgreSQL, and show how it goes.
 
     Starts the embedded Kafka and PostgreSQL (unless TAPE_BROKERS and TAPE_DSN name others), makes
-    tables and topics, and runs the producer and the workers until Ctrl-C. Whatever was killed
+    tables and topics, and runs the producer, the workers and the expirer until Ctrl-C; beside the
+    simulated venue also an account that trades there, a new one for each run. Whatever was killed
     before is taken up where it stopped. The exit status is 1 if a process did not stop cleanly, and
     75 if a worker refused to go on.
 

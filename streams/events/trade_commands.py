@@ -18,6 +18,7 @@ from streams.events.types import (
     Micros,
     Money,
     Origin,
+    Percent,
     Side,
     Text,
     Ticker,
@@ -72,7 +73,7 @@ class OpenTrade(TradeCommand):
     contract: Text | None
     strike: Money | None
     #: The sender's estimate that the trade wins, percent.
-    prob: Money | None
+    prob: Percent | None
     entry_method: Literal["manual", "auto"] | None
 
 

@@ -79,6 +79,13 @@ def _at_most_one(value: object) -> Decimal:
     return decimal
 
 
+def _at_most_hundred(value: object) -> Decimal:
+    decimal = _plain_decimal(value)
+    if decimal > 100:
+        raise ValueError("must be between zero and one hundred")
+    return decimal
+
+
 def _positive(value: object) -> Decimal:
     decimal = _plain_decimal(value)
     if decimal == 0:
@@ -99,6 +106,10 @@ _SIGNED_SCHEMA = {
     "pattern": f"^{SIGNED_DECIMAL}$",
     "not": {"pattern": r"^-0(?:\.0+)?$"},
 }
+_PERCENT_SCHEMA = {
+    "type": "string",
+    "pattern": r"^(?:(?:0|[1-9][0-9]?)(?:\.[0-9]{1,10})?|100(?:\.0{1,10})?)$",
+}
 _BINARY_SCHEMA = {"type": "string", "pattern": r"^(?:0(?:\.[0-9]{1,10})?|1(?:\.0{1,10})?)$"}
 
 #: A price in the quote currency of its symbol; greater than zero.
@@ -112,6 +123,10 @@ Money = Annotated[
 #: Dollars for one contract that pays one dollar: 0 to 1, both included.
 BinaryPrice = Annotated[
     Decimal, BeforeValidator(_at_most_one), _AS_TEXT, WithJsonSchema(_BINARY_SCHEMA)
+]
+#: A probability in percent, 0 to 100.
+Percent = Annotated[
+    Decimal, BeforeValidator(_at_most_hundred), _AS_TEXT, WithJsonSchema(_PERCENT_SCHEMA)
 ]
 #: A number of contracts, greater than zero; fractions of a contract exist.
 Count = Annotated[Decimal, BeforeValidator(_positive), _AS_TEXT, WithJsonSchema(_POSITIVE_SCHEMA)]

@@ -18,8 +18,10 @@ from projections import PROJECTIONS
 from projections.generation import schema_name
 from streams.admin import Broker
 from streams.settings import Endpoints
+from streams.up.accounts import AccountReader, AccountsReading, Whose
 
-__all__ = ["LastPrice", "ProjectionReading", "Reader", "Reading", "Rows", "database_address"]
+__all__ = ["LastPrice", "ProjectionReading", "Reader", "Reading", "Rows"]
+__all__ += ["database_address", "lag_by_topic", "main_tables"]
 
 Connection = psycopg.Connection[Any]
 
@@ -38,6 +40,12 @@ select coalesce(sum(n_live_tup), 0)::bigint from pg_stat_all_tables
 where relid in (select relid from pg_partition_tree(%(table)s::regclass) union all
                 select %(table)s::regclass)
 """
+#: The tables that tell most of a projection; of others the first one does.
+_MAIN = {
+    "account": ("fills", "trades"),
+    "market": ("markets", "market_quotes"),
+    "prices": ("price_history", "price_seconds"),
+}
 #: A count that takes longer gives way to the estimate of the server's statistics.
 _COUNT_TIMEOUT_MS = 250
 #: A count is repeated after so many times what it took: counting costs a few percent at most.
@@ -55,7 +63,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class ProjectionReading:
-    """A projection: `position` is the sum of its checkpoints, `lag` the records left by topic."""
+    """A projection: `position` is the sum of its checkpoints, `lag` the records left by topic.
+
+    `tables` are the main ones, or all of them where all were asked for.
+    """
 
     name: str
     position: int
@@ -83,6 +94,7 @@ class Reading:
     projections: Sequence[ProjectionReading]
     dead_letters: Rows
     prices: Sequence[LastPrice]
+    accounts: AccountsReading
 
     @property
     def lag(self) -> int:
@@ -93,8 +105,10 @@ class Reading:
 class Reader:
     """Reads by one connection to each; for one thread at a time."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
+    def __init__(self, endpoints: Endpoints, whose: Whose) -> None:
+        """`whose` says of which accounts trades and cash are read."""
         self._dsn = endpoints.dsn
+        self._accounts = AccountReader(whose)
         self._broker = Broker(endpoints)
         self._topics = sorted({name for one in PROJECTIONS.values() for name in one.topics})
         self._partitions: list[TopicPartition] = []
@@ -102,7 +116,7 @@ class Reader:
         self._counts: dict[str, tuple[Rows, float]] = {}
 
     def read(self, *, exact: bool = False) -> Reading:
-        """Look now. With `exact` every row is counted, however long that takes.
+        """Look now. With `exact` at all tables, every row counted, however long that takes.
 
         Raises:
             UserError: the broker does not answer.
@@ -118,9 +132,8 @@ class Reader:
         for name, generation in connection.execute(_GENERATIONS).fetchall():
             if name in PROJECTIONS:
                 schema = schema_name(name, generation)
-                tables = [
-                    self._rows(table, (schema, table), exact) for table in PROJECTIONS[name].tables
-                ]
+                wanted = PROJECTIONS[name].tables if exact else main_tables(name)
+                tables = [self._rows(table, (schema, table), exact) for table in wanted]
                 at = positions.get(name, {})
                 lag = lag_by_topic(PROJECTIONS[name].topics, bounds, at)
                 projections.append(ProjectionReading(name, sum(at.values()), lag, tables))
@@ -130,6 +143,7 @@ class Reader:
             projections=projections,
             dead_letters=self._rows("dead_letters", ("public", "dead_letters"), exact),
             prices=[LastPrice(*row) for row in connection.execute(_PRICES)],
+            accounts=self._accounts.read(connection, exact=exact),
         )
 
     def close(self) -> None:
@@ -181,6 +195,11 @@ class Reader:
         except psycopg.errors.QueryCanceled:
             named = {"table": place.as_string(connection)}
             return _number(connection, sql.SQL(_ESTIMATE), named), False
+
+
+def main_tables(projection: str) -> tuple[str, ...]:
+    """The tables whose row counts tell most of a projection."""
+    return _MAIN.get(projection) or PROJECTIONS[projection].tables[:1]
 
 
 def lag_by_topic(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 from rich.console import Console
@@ -18,19 +20,22 @@ from projections.migrations import migrate
 from streams.errors import UserError
 from streams.settings import Endpoints, endpoints, load_settings
 from streams.topics import ensure_topics
+from streams.up.accounts import Whose
 from streams.up.children import REFUSED, Child, stop_all, tape_command
 from streams.up.claim import embedded_stack, only_one
+from streams.up.panels import Frame, Where
 from streams.up.readings import Reader, Reading, database_address
 from streams.up.signals import StopSignals
 from streams.up.summary import Summary
-from streams.up.view import Frame, LiveView, NoView, PlainView, View, Where
+from streams.up.view import LiveView, NoView, PlainView, View
 from streams.up.watch import Watch
 
 __all__ = ["Plan", "up"]
 
 _FRAME_EVERY = 0.5
 _FIRST_READING_WITHIN = 20.0
-#: Seconds that the workers get to project what the producer left.
+_SIMULATED = "simulated"
+#: Seconds that the workers get to project what the producers left.
 _CATCH_UP_WITHIN = 8.0
 
 
@@ -41,6 +46,8 @@ class Plan:
     venue: str
     workers: int
     seconds: float | None
+    #: With which the names of the simulated accounts begin; another one for each run.
+    name: str = field(default_factory=lambda: f"up-{secrets.token_hex(3)}")
 
 
 def up(plan: Plan, *, quiet: bool) -> Summary:
@@ -62,30 +69,50 @@ def up(plan: Plan, *, quiet: bool) -> Summary:
             where = Where(plan.venue, places.brokers, database_address(places.dsn), str(logs))
             say(f"Kafka on {where.brokers}, PostgreSQL on {where.database}")
             _prepare(places)
-            with closing(Reader(places)) as reader:
+            with closing(Reader(places, whose(plan))) as reader:
                 run = Run(plan, children(plan, logs), reader, signals)
                 return run.supervise(_view(where, quiet=quiet))
 
 
-def children(plan: Plan, logs: Path) -> list[Child]:
-    """The processes of a plan, not started yet; the producer is the last."""
+class Children(NamedTuple):
+    """The processes of a plan: those that write to the log, and those that read it."""
+
+    writers: list[Child]
+    workers: list[Child]
+
+
+def children(plan: Plan, logs: Path) -> Children:
+    """The processes of a plan, not started yet."""
+    commands = {f"produce {plan.venue}": ("produce", plan.venue), "expire": ("expire",)}
+    if plan.venue == _SIMULATED:
+        commands["simulate"] = ("simulate", "--name", plan.name)
+    writers = [
+        Child(name, tape_command(*words), logs / f"{name.replace(' ', '-')}.log")
+        for name, words in commands.items()
+    ]
     workers = [
         Child(f"worker {number}", tape_command("worker"), logs / f"worker-{number}.log")
         for number in range(1, plan.workers + 1)
     ]
-    command = tape_command("produce", plan.venue)
-    producer = Child(f"produce {plan.venue}", command, logs / f"produce-{plan.venue}.log")
-    return [*workers, producer]
+    return Children(writers, workers)
+
+
+def whose(plan: Plan) -> Whose:
+    """The accounts to show: the simulated ones of this run, or all that are not simulated."""
+    if plan.venue == _SIMULATED:
+        return Whose(f"{_SIMULATED}/demo/{plan.name}-", wanted=True)
+    return Whose(f"{_SIMULATED}/", wanted=False)
 
 
 class Run:
     """The running children and what is known of them."""
 
     def __init__(
-        self, plan: Plan, processes: list[Child], reader: Reader, signals: StopSignals
+        self, plan: Plan, processes: Children, reader: Reader, signals: StopSignals
     ) -> None:
         self._plan = plan
-        self._children = processes
+        self._writers, self._workers = processes
+        self._children = [*self._workers, *self._writers]
         self._reader = reader
         self._signals = signals
         self._watch = Watch(reader)
@@ -107,7 +134,7 @@ class Run:
                 self._stop(view)
             return self._sum_up()
         except Exception:
-            stop_all(self._children)  # cleanly: the producer may hold events yet
+            stop_all(self._children)  # cleanly: the producers may hold events yet
             raise
         finally:
             # Some are left only where a second signal came.
@@ -127,17 +154,16 @@ class Run:
 
     def _stop(self, view: View) -> None:
         """First what writes to the log, then, when they have caught up, those who read it."""
-        *workers, producer = self._children
-        self._show(view, "stopping the producer")
-        stop_all([producer])
-        self._catch_up(workers, view)
+        self._show(view, "stopping the producers")
+        stop_all(self._writers)
+        self._catch_up(view)
         self._show(view, "stopping the workers")
-        stop_all(workers)
+        stop_all(self._workers)
 
-    def _catch_up(self, workers: list[Child], view: View) -> None:
+    def _catch_up(self, view: View) -> None:
         stopped = time.monotonic()
         while time.monotonic() < stopped + _CATCH_UP_WITHIN:
-            for worker in workers:
+            for worker in self._workers:
                 worker.watch()
             self._show(view, "catching up")
             reading = self._watch.latest.reading

@@ -29,7 +29,8 @@ _AUDIT = {"topic", "partition", "offset"}
 #: Tables that the reference makes too.
 COMPARED = (
     *("commands", "trade_events", "fills", "orders", "position_facts", "settlements", "balances"),
-    *("transfers", "snapshots", "trades", "trade_fills", "positions", "cash_flows"),
+    *("transfers", "snapshots", "trades", "trade_closes", "trade_fills", "positions"),
+    "cash_flows",
 )
 
 Table = list[dict[str, Any]]

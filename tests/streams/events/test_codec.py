@@ -7,12 +7,13 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from streams.events import DecodeError, Event, PriceTrade, catalogue, decode, encode
 from streams.events.codec import MAX_VALUE_BYTES
 from tests.strategies import decimals, events
+from tests.streams.events.examples import GOOD, refusals
 
 TRADE: dict[str, Any] = {
     "venue": "coinbase",
@@ -38,6 +39,12 @@ def headers(ce_type: str = "price.trade.v1") -> list[tuple[str, bytes | None]]:
 
 def value(**changes: object) -> bytes:
     return json.dumps({**TRADE, **changes}).encode()
+
+
+@pytest.mark.parametrize("kind", catalogue.EVENTS, ids=lambda kind: kind.ce_type())
+def test_every_event_of_the_catalogue_is_generated(kind: type[Event]) -> None:
+    patient = settings(max_examples=2000, database=None, phases=[Phase.generate])
+    assert isinstance(find(events, lambda event: type(event) is kind, settings=patient), kind)
 
 
 @given(events)
@@ -95,6 +102,50 @@ BAD_FIELDS = [(field, bad) for field, values in BAD.items() for bad in values]
 def test_a_bad_field_is_refused(field: str, bad: object) -> None:
     with pytest.raises(DecodeError, match=field):
         decode(value(**{field: bad}), headers())
+
+
+def decoded(name: str, fields: dict[str, Any]) -> Event:
+    return decode(json.dumps(fields).encode(), headers(f"{name}.v1"))
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_event_is_taken(name: str) -> None:
+    event = decoded(name, GOOD[name])
+    assert event.name == name
+    assert orjson.loads(encode(event).value) == GOOD[name]
+
+
+def test_every_event_but_those_of_prices_has_a_good_example() -> None:
+    others = {event.name for event in catalogue.EVENTS if not event.name.startswith("price.")}
+    assert set(GOOD) == {name for name in others if not name.endswith(".unparsed")}
+
+
+def test_every_field_of_money_or_count_refuses_a_json_number() -> None:
+    decimals_of = [
+        (event.name, name)
+        for event in catalogue.EVENTS
+        for name, field in event.model_fields.items()
+        if event.name in GOOD and "Decimal" in str(field.annotation)
+    ]
+    assert len(decimals_of) > 40
+    for name, field in decimals_of:
+        for number in (0, 1, 0.5):
+            with pytest.raises(DecodeError, match=field):
+                decoded(name, {**GOOD[name], field: number})
+
+
+@pytest.mark.parametrize(("name", "field"), [(name, f) for name in GOOD for f in GOOD[name]])
+def test_what_no_field_of_an_event_may_hold_is_refused(name: str, field: str) -> None:
+    for bad in refusals(name, field):
+        with pytest.raises(DecodeError, match=field):
+            assert decoded(name, {**GOOD[name], field: bad}) is None, bad
+
+
+@pytest.mark.parametrize(("name", "field"), [(name, f) for name in GOOD for f in GOOD[name]])
+def test_a_missing_field_of_any_event_is_refused(name: str, field: str) -> None:
+    rest = {key: item for key, item in GOOD[name].items() if key != field}
+    with pytest.raises(DecodeError, match=field):
+        decoded(name, rest)
 
 
 @pytest.mark.parametrize("field", TRADE)

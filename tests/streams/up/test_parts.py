@@ -16,6 +16,7 @@ from rich.console import Console
 from projections.errors import Refusal
 from streams.connectors.runner import Backoff
 from streams.errors import UserError
+from streams.up.accounts import AccountsReading, Cash, Trade, Whose
 from streams.up.children import (
     FAST_DEATHS,
     Child,
@@ -26,28 +27,57 @@ from streams.up.children import (
     stop_all,
 )
 from streams.up.claim import only_one
+from streams.up.panels import Frame, Where, render
 from streams.up.readings import LastPrice, ProjectionReading, Reading, Rows, database_address
 from streams.up.readings import lag_by_topic as lag
+from streams.up.run import Plan, children, whose
 from streams.up.signals import StopSignals
 from streams.up.summary import Summary
-from streams.up.view import Frame, Where, line, render
+from streams.up.view import line
 from streams.up.watch import Latest, Speed
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 WHERE = Where("simulated", "127.0.0.1:9092", "127.0.0.1:5432/tickertape", "/tape/logs")
 
 
-def reading(symbols: int = 2, dead: int = 0) -> Reading:
-    tables = [Rows("price_history", 1_234_567, exact=False), Rows("price_seconds", 42)]
+ACCOUNT = "simulated/demo/up-c0ffee-65/0"
+
+
+def accounts(newest: int = 20, unexplained: str | None = "0") -> AccountsReading:
+    ticker = "KXBTCSIM-26NOV22231325-T63974.99"
+    bought = Trade(
+        ticker, "yes", "closed", Decimal(20), Decimal(20), Decimal("0.4955"), Decimal("-3.08")
+    )
+    asked = Trade(ticker, "no", "pending", Decimal("2.5"), Decimal(0), None, None)
+    return AccountsReading(
+        trades={"open": 6, "closed": 1_034, "error": 3},
+        settled=11,
+        pnl=Decimal("-16.1850"),
+        fees=Decimal("5.10"),
+        newest=[asked, bought][:newest] + [bought] * (newest - 2),
+        cash=[Cash(ACCOUNT, Decimal("993.1968"), NOON)],
+        unexplained=None if unexplained is None else Decimal(unexplained),
+    )
+
+
+def reading(symbols: int = 2, dead: int = 0, of_accounts: AccountsReading | None = None) -> Reading:
+    prices = [Rows("price_history", 1_234_567, exact=False), Rows("price_seconds", 42)]
+    account = [Rows("fills", 260), Rows("trades", 120)]
+    market = [Rows("markets", 99), Rows("market_quotes", 98)]
     return Reading(
         taken=5.0,
         end=900,
-        projections=[ProjectionReading("prices", 888, {"price.ticks": 12}, tables)],
+        projections=[
+            ProjectionReading("account", 400, {"kalshi.account": 0, "trade.events": 1}, account),
+            ProjectionReading("market", 300, {"kalshi.market": 0}, market),
+            ProjectionReading("prices", 888, {"price.ticks": 12}, prices),
+        ],
         dead_letters=Rows("dead_letters", dead),
         prices=[
-            LastPrice("simulated", f"S{n}-USD", Decimal("63990.71"), NOON, float(n))
+            LastPrice("simulated", f"S{n}-USD", Decimal("63990.70"), NOON, float(n))
             for n in range(symbols)
         ],
+        accounts=of_accounts or AccountsReading(),
     )
 
 
@@ -58,28 +88,63 @@ def frame(latest: Latest, *children: ChildState) -> Frame:
 def drawn(shown: Frame, width: int, height: int) -> list[str]:
     console = Console(width=width, height=height, file=io.StringIO())
     with console.capture() as capture:
-        console.print(render(WHERE, shown, height))
+        console.print(render(WHERE, shown, width, height))
     return capture.get().splitlines()
+
+
+CHILDREN = (
+    ChildState("worker 1", 71, "running", 0),
+    ChildState("worker 2", None, "died, starts again in 0.8 s", 2),
+    ChildState("produce simulated", 72, "running", 0),
+    ChildState("expire", 73, "running", 0),
+    ChildState("simulate", 74, "running", 1),
+)
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
 def test_a_frame_fits_the_terminal_and_tells_all(width: int, height: int) -> None:
-    children = (
-        ChildState("worker 1", 71, "running", 0),
-        ChildState("worker 2", None, "died, starts again in 0.8 s", 2),
-        ChildState("produce simulated", 72, "running", 0),
-    )
-    latest = Latest(reading(symbols=50, dead=3), {"prices": 399.0}, "no route to " + "x" * 200)
-    lines = drawn(frame(latest, *children), width, height)
+    speeds = {"account": 29.0, "market": 16.0, "prices": 399.0}
+    whole = reading(symbols=50, dead=3, of_accounts=accounts())
+    latest = Latest(whole, speeds, "no route to " + "x" * 200)
+    lines = drawn(frame(latest, *CHILDREN), width, height)
     assert len(lines) <= height
     assert max(map(len, lines)) <= width
-    text = "\n".join(lines)
+    text = " ".join(" ".join(lines).split())
     for fact in (
         *("127.0.0.1:9092", "127.0.0.1:5432/tickertape", "/tape/logs", "12 of 20 s"),
-        *("399 events/s", "12 events", "~1,234,567 rows", "42 rows", "3 rows", "63,990.71"),
-        *("starts again in 0.8 s", "restarts 2", "pid 72", "no route to", " more"),
+        *("account 29 1 fills 260 trades 120", "market 16 0 markets 99 market_quotes 98"),
+        *("prices 399 12 price_history ~1,234,567 price_seconds 42", "dead letters 3"),
+        *("trades 6 open 1,034 closed 3 error", "-16.185 after 5.10 of fees; 11 ended at"),
+        *("cash 993.1968 every cent explained simulated/demo/up-c0ffee", "63,990.70", " more"),
+        *("pending KXBTCSIM-26NOV22231325-T63974.99 no 2.5 asked", "20 at 0.4955 -3.08"),
+        *("starts again in 0.8 s restarts 2", "pid 72", "pid 74 restarts 1", "no route to"),
     ):
         assert fact in text
+
+
+def test_the_more_lines_a_terminal_has_the_more_of_the_newest_trades_it_shows() -> None:
+    latest = Latest(reading(of_accounts=accounts()))
+    shown = [
+        "\n".join(drawn(frame(latest, *CHILDREN), 100, height)).count("KXBTCSIM")
+        for height in (24, 28, 60)
+    ]
+    assert shown[0] >= 2
+    assert shown[0] < shown[1] < shown[2] == 12
+
+
+def test_without_trades_and_cash_nothing_is_said_of_them() -> None:
+    text = "\n".join(drawn(frame(Latest(reading()), *CHILDREN), 80, 24))
+    assert "pnl" not in text
+    assert "cash" not in text
+
+
+@pytest.mark.parametrize(
+    ("unexplained", "told"),
+    [("0.01", "0.01 unexplained"), (None, "not reckoned in time"), ("0", "every cent explained")],
+)
+def test_cents_that_nothing_explains_are_told(unexplained: str | None, told: str) -> None:
+    latest = Latest(reading(of_accounts=accounts(unexplained=unexplained)))
+    assert told in "\n".join(drawn(frame(latest), 80, 24))
 
 
 def test_a_frame_before_the_first_reading_can_be_drawn() -> None:
@@ -88,26 +153,104 @@ def test_a_frame_before_the_first_reading_can_be_drawn() -> None:
 
 
 def test_a_plain_line_names_what_does_not_run() -> None:
-    latest = Latest(reading(), {"prices": 399.0}, "no route")
+    latest = Latest(reading(of_accounts=accounts()), {"prices": 399.0}, "no route")
     shown = line(frame(latest, ChildState("worker 1", None, "died", 1)))
-    assert "prices 399/s lag 12  price_history ~1,234,567" in shown
-    assert "S1-USD 63,990.71  worker 1 died  no route" in shown
+    assert "prices 399/s lag 12  price_history ~1,234,567  trades 1,043" in shown
+    assert "S1-USD 63,990.70  worker 1 died  no route" in shown
 
 
-def test_the_summary_as_json_and_as_text() -> None:
+def test_the_summary_as_json() -> None:
     killed = Complaint("worker 1", -9, "it was killed")
     workers = [ChildState("worker 1", None, "", 2)]
-    summary = Summary("simulated", 8.04, 900, reading(), workers, [killed])
-    told = json.loads(summary.as_json())
-    assert told["rows"] == {"price_history": 1_234_567, "price_seconds": 42}
-    assert told["lag"] == {"prices": {"price.ticks": 12}}
-    assert told["prices"][0]["price"] == "63990.71"
-    assert told["restarts"] == {"worker 1": 2}
-    text = summary.as_text()
-    assert "8.0 s of simulated: 900 events produced, 12 not yet projected" in text
+    whole = reading(symbols=1, of_accounts=accounts())
+    summary = Summary("simulated", 8.04, 900, whole, workers, [killed])
+    assert json.loads(summary.as_json()) == {
+        "venue": "simulated",
+        "seconds": 8.04,
+        "events": 900,
+        "rows": {
+            "fills": 260,
+            "trades": 120,
+            "markets": 99,
+            "market_quotes": 98,
+            "price_history": 1_234_567,
+            "price_seconds": 42,
+        },
+        "dead_letters": 0,
+        "lag": {
+            "account": {"kalshi.account": 0, "trade.events": 1},
+            "market": {"kalshi.market": 0},
+            "prices": {"price.ticks": 12},
+        },
+        "trades": {
+            "by_status": {
+                "pending": 0,
+                "open": 6,
+                "closing": 0,
+                "closed": 1034,
+                "expired": 0,
+                "canceled": 0,
+                "error": 3,
+            },
+            "settled": 11,
+            "pnl": "-16.185",
+            "fees": "5.1",
+        },
+        "cash": {
+            "balances": [
+                {"account": ACCOUNT, "balance": "993.1968", "time": "2026-01-02T12:00:00+00:00"}
+            ],
+            "unexplained": "0",
+        },
+        "prices": [
+            {
+                "venue": "simulated",
+                "symbol": "S0-USD",
+                "price": "63990.70",
+                "time": "2026-01-02T12:00:00+00:00",
+            }
+        ],
+        "restarts": {"worker 1": 2},
+        "complaints": ["worker 1 did not stop cleanly: it was killed"],
+    }
+
+
+def test_the_summary_as_text() -> None:
+    killed = Complaint("worker 1", -9, "it was killed")
+    workers = [ChildState("worker 1", None, "", 2)]
+    whole = reading(of_accounts=accounts(unexplained="0.01"))
+    text = Summary("simulated", 8.04, 900, whole, workers, [killed]).as_text()
+    assert "8.0 s of simulated: 900 events produced, 13 not yet projected" in text
+    assert "trades: 6 open, 1,034 closed, 3 error; 11 ended at settlement" in text
+    assert "pnl -16.185 after 5.10 of fees" in text
+    assert f"cash of {ACCOUNT}: 993.1968" in text
+    assert "cash that nothing explains: 0.01, see cash_unexplained" in text
     assert "worker 1 died and was started again 2 times" in text
     assert "worker 1 did not stop cleanly: it was killed" in text
-    assert told["complaints"] == [str(killed)]
+
+
+def test_a_summary_without_trades_does_not_speak_of_them() -> None:
+    text = Summary("coinbase", 8.04, 900, reading(), []).as_text()
+    assert "pnl" not in text
+    assert "cash" not in text
+
+
+def test_a_run_of_the_simulated_venue_has_a_simulated_account_of_its_own(tmp_path: Path) -> None:
+    plan, other = Plan("simulated", 2, None), Plan("simulated", 2, None)
+    writers, workers = children(plan, tmp_path)
+    assert [child.name for child in writers] == ["produce simulated", "expire", "simulate"]
+    assert [child.name for child in workers] == ["worker 1", "worker 2"]
+    assert whose(plan) == Whose(f"simulated/demo/{plan.name}-", wanted=True)
+    assert whose(plan) != whose(other)
+
+
+def test_a_run_of_a_real_venue_shows_all_accounts_but_the_simulated_ones(tmp_path: Path) -> None:
+    plan = Plan("coinbase", 1, None)
+    assert [child.name for child in children(plan, tmp_path).writers] == [
+        "produce coinbase",
+        "expire",
+    ]
+    assert whose(plan) == Whose("simulated/", wanted=False)
 
 
 def test_lag_counts_from_the_start_of_the_log_where_there_is_no_checkpoint() -> None:

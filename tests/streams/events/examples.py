@@ -1,0 +1,168 @@
+"""A good event of each kind, as JSON has it, and what its fields must refuse."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+Fields = dict[str, Any]
+
+TIME: Fields = {"time": 1_754_518_200_000_000}
+RECEIVED: Fields = {"received": 1_754_518_201_000_000, "raw": None}
+TICKER: Fields = {"ticker": "KXBTCD-25AUG0619-T114749.99"}
+ACCOUNT: Fields = {"account": "kalshi/prod/main/0", "origin": "native"}
+OF_ACCOUNT = ACCOUNT | RECEIVED
+OF_VENUE = {"venue": "kalshi"} | TICKER | TIME | RECEIVED
+TICKET = ACCOUNT | TICKER | TIME | {"ticket_id": "TICKET-1a2b3c4d5-1754518200000"}
+COMMAND = TICKET | {"command_id": "C1"}
+
+
+def _and(common: Fields, own: str) -> Fields:
+    fields: Fields = json.loads(own)
+    return common | fields
+
+
+GOOD: dict[str, Fields] = {
+    "account.fill": _and(
+        OF_ACCOUNT | TICKER | TIME,
+        """{"trade_id": "F1", "order_id": "O1", "client_order_id": null, "side": "no",
+        "yes_price": "0.04", "count": "20.00", "fee": "0.06", "is_taker": true,
+        "post_position": "-20"}""",
+    ),
+    "account.order": _and(
+        OF_ACCOUNT | TICKER,
+        """{"order_id": "O1", "client_order_id": null, "side": "no", "status": "executed",
+        "kind": "limit", "yes_price": "0.01", "initial_count": "20", "fill_count": "20",
+        "remaining_count": "0", "fill_cost": "19.20", "fees": "0.06",
+        "created": 1754518200000000, "updated": null, "expires": null, "reason": null}""",
+    ),
+    "account.position": _and(
+        OF_ACCOUNT | TICKER | TIME,
+        '{"position": "-200", "cost": "192.00", "realized_pnl": "0", "fees": "0.54"}',
+    ),
+    "account.settlement": _and(
+        OF_ACCOUNT | TICKER | TIME,
+        """{"result": "no", "value": "0", "yes_count": "0", "no_count": "200",
+        "yes_cost": null, "no_cost": "188.00", "revenue": "200.00", "fee": null}""",
+    ),
+    "account.balance": _and(
+        OF_ACCOUNT | TIME, '{"balance": "1234.56", "exact": false, "portfolio_value": null}'
+    ),
+    "account.transfer": _and(
+        OF_ACCOUNT,
+        """{"kind": "deposit", "transfer_id": "D1", "status": "applied", "method": null,
+        "amount": "100.00", "fee": "0", "created": 1754518200000000, "finalized": null}""",
+    ),
+    "account.snapshot_started": _and(OF_ACCOUNT | TIME, '{"snapshot_id": "S1"}'),
+    "account.snapshot_finished": _and(
+        OF_ACCOUNT | TIME, '{"snapshot_id": "S1", "tickers": ["KXU3"]}'
+    ),
+    "command.open": _and(
+        COMMAND,
+        """{"side": "no", "count": "200", "price": "0.96", "symbol": "BTC", "market": "Kalshi",
+        "strategy": "Hourly HTC", "contract": "BTC 7pm", "strike": "114750", "prob": "97.2",
+        "entry_method": "auto"}""",
+    ),
+    "command.close": _and(
+        COMMAND, '{"side": "yes", "count": null, "price": "0.02", "close_method": "manual"}'
+    ),
+    "command.cancel": _and(COMMAND, '{"reason": null}'),
+    "command.mark_error": _and(COMMAND, '{"reason": "never came about"}'),
+    "trade.order_accepted": _and(TICKET, '{"command_id": null, "order_id": "O1"}'),
+    "trade.order_rejected": _and(TICKET, '{"command_id": "C1", "reason": "no balance"}'),
+    "trade.close_failed": _and(TICKET, '{"command_id": null, "reason": null}'),
+    "trade.expired": TICKET,
+    "market.ticker": _and(
+        OF_VENUE,
+        """{"yes_bid": "0.50", "yes_ask": "0.51", "yes_bid_size": "0", "yes_ask_size": null,
+        "last_price": null, "last_size": null, "volume": "5", "open_interest": null,
+        "dollar_volume": null, "dollar_open_interest": null, "volume_delta": "-1",
+        "open_interest_delta": null, "dollar_volume_delta": null,
+        "dollar_open_interest_delta": null, "connection": null, "sid": null, "arrival": null}""",
+    ),
+    "lifecycle.described": _and(
+        OF_VENUE,
+        """{"series": "KXBTCD", "event_ticker": null, "title": null, "subtitle": null,
+        "strike_type": null, "floor_strike": "114749.99", "cap_strike": null, "opens": null,
+        "closes": null, "status": null}""",
+    ),
+    "lifecycle.determined": _and(OF_VENUE, '{"result": "yes", "value": "1"}'),
+    "lifecycle.settled": OF_VENUE,
+}
+
+#: JSON numbers, other notations, too many digits, a zero with a sign, a NUL.
+NO_DECIMAL: list[object] = [
+    *(0.5, 1, 0, True, [], {}),
+    *("NaN", "Infinity", "1e-1", "+1", ".5", "0.", "00", "01", "", " 0", "0\n", "0,5", "0_1"),
+    *("-0", "-0.00", "0." + "1" * 11, "1" * 21, "0\x00", "\N{FULLWIDTH DIGIT ONE}"),
+]
+NO_SIZE = [*NO_DECIMAL, "-1", "-0.01"]
+NO_COUNT = [*NO_SIZE, "0", "0.00", None]
+NO_PRICE = [*NO_SIZE, "1.01", "1.0000000001", "2", "100"]
+NO_ID: list[object] = [
+    *(1, "", "a\x00", "\x00", "a\n", "\N{LATIN SMALL LETTER E WITH ACUTE}", "1" * 201),
+]
+NO_ACCOUNT: list[object] = [
+    *(1, None, "", "kalshi", "kalshi/prod/main", "kalshi/prod/main/", "kalshi/prod//0"),
+    *("kalshi/test/main/0", "Kalshi/prod/main/0", "kalshi/prod/main/64", "kalshi/prod/main/-1"),
+    *("kalshi/prod/main/00", "kalshi/prod/main/0/0", "kalshi/prod/m n/0", "kalshi/prod/main/0\n"),
+    *("kalshi/prod/main\x00/0", " kalshi/prod/main/0", "kalshi/prod/" + "m" * 65 + "/0"),
+]
+NO_TICKER: list[object] = [1, "", "KX BTC", "-KX", "KX\x00", "KX\n", "K" * 129, "KX/U3"]
+NO_TIME: list[object] = [0, -1, 1_230_767_999_999_999, 1.7e15, "1754518200000000", True]
+
+#: What a field of this name refuses, whatever event it stands in.
+REFUSED: dict[str, list[object]] = {
+    "account": NO_ACCOUNT,
+    "origin": ["other", "", None, 1],
+    "side": ["Yes", "Y", "buy", "", None, 1, True],
+    "result": ["void", "", None, 1],
+    "status": ["filled", "Executed", "", None, 1],
+    "exact": ["maybe", None, 2],
+    "is_taker": ["maybe", 2],
+    "tickers": [None, "KXU3", {}, [None], *([ticker] for ticker in NO_TICKER)],
+    "raw": [1, {}, "x" * 500_001],
+    "reason": [1, "x" * 2001],
+    "entry_method": ["robot", "", 1],
+    "close_method": ["expired", "", 1],
+    **dict.fromkeys(["ticker", "series", "event_ticker"], NO_TICKER),
+    **dict.fromkeys(["trade_id", "order_id", "client_order_id", "transfer_id"], NO_ID),
+    **dict.fromkeys(["snapshot_id", "ticket_id", "command_id"], NO_ID),
+    **dict.fromkeys(["time", "received", "created", "updated", "expires", "opens"], NO_TIME),
+    **dict.fromkeys(["yes_price", "price", "value", "yes_bid", "yes_ask", "last_price"], NO_PRICE),
+    **dict.fromkeys(["initial_count", "fill_count", "remaining_count", "last_size"], NO_SIZE),
+    **dict.fromkeys(["yes_count", "no_count", "amount", "volume"], NO_SIZE),
+    **dict.fromkeys(["yes_bid_size", "yes_ask_size", "open_interest"], NO_SIZE),
+    **dict.fromkeys(["fee", "fees", "post_position", "position", "cost", "fill_cost"], NO_DECIMAL),
+    **dict.fromkeys(["realized_pnl", "yes_cost", "no_cost", "revenue", "balance"], NO_DECIMAL),
+    **dict.fromkeys(
+        ["strike", "floor_strike", "portfolio_value", "prob", "volume_delta", "dollar_volume"],
+        NO_DECIMAL,
+    ),
+}
+
+#: The names that mean something else, or must be there, in one event.
+REFUSED_BY: dict[tuple[str, str], list[object]] = {
+    ("account.fill", "yes_price"): [*NO_PRICE, None],
+    ("account.fill", "count"): NO_COUNT,
+    ("account.fill", "trade_id"): [*NO_ID, None],
+    ("account.order", "order_id"): [*NO_ID, None],
+    ("account.order", "kind"): ["stop", "", 1],
+    ("account.order", "initial_count"): [*NO_SIZE, None],
+    ("account.settlement", "revenue"): [*NO_DECIMAL, None],
+    ("account.balance", "balance"): [*NO_DECIMAL, None],
+    ("account.transfer", "fee"): [*NO_SIZE, None],
+    ("account.transfer", "kind"): ["gift", "", None, 1],
+    ("command.open", "count"): NO_COUNT,
+    ("command.open", "command_id"): [*NO_ID, None],
+    ("command.open", "ticket_id"): [*NO_ID, None],
+    ("command.open", "ticker"): [*NO_TICKER, None],
+    ("command.close", "count"): NO_COUNT[:-1],
+    ("trade.order_accepted", "order_id"): [*NO_ID, None],
+    ("lifecycle.described", "status"): [1],
+}
+
+
+def refusals(name: str, field: str) -> list[object]:
+    """What this field of this event must refuse."""
+    return REFUSED_BY.get((name, field), REFUSED.get(field, []))
