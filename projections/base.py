@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
@@ -153,6 +154,11 @@ class Recorded:
     event: Event
 
 
+@cache
+def _times_of(model: type[Event]) -> tuple[str, ...]:
+    return tuple(name for name in _EVENT_TIMES if name in model.model_fields)
+
+
 def read_event(record: Record) -> Event:
     """The event of a record, if a projection may use it.
 
@@ -162,8 +168,8 @@ def read_event(record: Record) -> Event:
     event = decode(record.value, record.headers)
     if isinstance(event, Unparsed):
         raise DecodeError(f"a frame that the connector could not read: {event.error}")
-    for name in _EVENT_TIMES:
-        time: int | None = getattr(event, name, None)
+    for name in _times_of(type(event)):
+        time: int | None = getattr(event, name)
         if time is not None and time > record.timestamp * 1000 + LATEST_AHEAD:
             raise DecodeError(f"{name}: more than a day after the record was appended")
     return event

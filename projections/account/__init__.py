@@ -6,10 +6,10 @@ account in one market is reckoned anew and what changed is written. docs/trades.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from projections.account.derived import derive, other_markets
-from projections.account.facts import TABLES
+from projections.account.facts import TABLES, Row
 from projections.account.market import Market
 from projections.account.rows import Rows, rows_of
 from projections.account.store import store
@@ -46,12 +46,17 @@ class Account(Projection[Rows]):
         locked = _keys(facts)
         await lock_keys(connection, self.name, locked)
         touched: set[Market] = set()
+        tickets: set[str] = set()
         for name, arrived in facts.items():
             written = await store(connection, TABLES[name], arrived)
             if name in _TRADING:
                 touched |= {Market(row["account"], row["ticker"]) for row in written}
-        if tickets := _opened(facts):
-            touched |= await other_markets(connection, tickets)
+            if name == "commands":
+                tickets = _opened(written)  # those too that a command no longer opens
+        if further := tickets - locked:
+            await lock_keys(connection, self.name, further)
+        if tickets:
+            touched |= await other_markets(connection, sorted(tickets))
         if further := {market.ticker for market in touched} - locked:
             await lock_keys(connection, self.name, further)
         if touched:
@@ -61,8 +66,8 @@ class Account(Projection[Rows]):
 def _keys(rows: Rows) -> set[str]:
     """The Kafka keys of these rows, and the tickets that they open, in whichever market."""
     keys = {row.get("ticker") or row["account"] for arrived in rows.values() for row in arrived}
-    return {*keys, *_opened(rows)}
+    return {*keys, *_opened(rows.get("commands", ()))}
 
 
-def _opened(rows: Rows) -> list[str]:
-    return sorted({row["ticket_id"] for row in rows.get("commands", ()) if row["kind"] == "open"})
+def _opened(commands: Iterable[Row]) -> set[str]:
+    return {row["ticket_id"] for row in commands if row["kind"] == "open"}

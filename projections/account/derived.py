@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from operator import itemgetter
 from typing import Any
 
 from projections.account.facts import TABLES, FactTable
@@ -82,12 +83,17 @@ _FACTS = (
 
 
 class DerivedTable:
-    """A derived table: its key, its columns, and its statements."""
+    """A derived table: its key, its columns, its statements.
+
+    `values_of` makes a row of a dict, in the order of `columns`; `key_of` is the key of such a row.
+    """
 
     def __init__(self, name: str, key: Sequence[str], columns: Sequence[str]) -> None:
         self.name = name
         self.key = key
         self.columns = columns
+        self.key_of = itemgetter(*(columns.index(column) for column in key))
+        self.values_of = itemgetter(*columns)
         listed = ", ".join(columns)
         rest = [column for column in columns if column not in key]
         rows = f"json_populate_recordset(null::{name}, %s::json)"
@@ -102,10 +108,6 @@ class DerivedTable:
             f"row({', '.join(f'excluded.{column}' for column in rest)})"
         )
         self.delete = f"delete from {name} as t using {rows} as k where {same}"
-
-    def key_of(self, row: Sequence[Any]) -> tuple[Any, ...]:
-        """The key of a row that is a sequence of `columns`."""
-        return tuple(row[self.columns.index(column)] for column in self.key)
 
 
 async def other_markets(connection: Connection, tickets: Sequence[str]) -> set[Market]:
@@ -126,14 +128,11 @@ async def derive(connection: Connection, markets: Iterable[Market]) -> None:
     for table in DERIVED:
         cursor = await connection.execute(table.read, arguments)
         held = {table.key_of(row): row for row in await cursor.fetchall()}
-        wanted = {
-            table.key_of(row): row
-            for row in (tuple(one[column] for column in table.columns) for one in rows[table.name])
-        }
+        wanted = {table.key_of(row): row for row in map(table.values_of, rows[table.name])}
         changed = [row for key, row in wanted.items() if held.get(key) != row]
         gone = [key for key in held if key not in wanted]
         if gone:
-            keys = [dict(zip(table.key, key, strict=True)) for key in gone]
+            keys = [dict(zip(table.columns, held[key], strict=True)) for key in gone]
             await connection.execute(table.delete, [as_json(keys)])
         if changed:
             named = [dict(zip(table.columns, row, strict=True)) for row in changed]

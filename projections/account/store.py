@@ -113,7 +113,7 @@ async def _find(
 
 def _is_contested(table: FactTable, rows: Sequence[Row]) -> bool:
     """Whether these contents contradict each other, where that matters."""
-    return not table.is_latest and len({table.core(row) for row in rows}) > 1
+    return len(rows) > 1 and not table.is_latest and len({table.core(row) for row in rows}) > 1
 
 
 def _merged(table: FactTable, rows: Sequence[Row]) -> Row:

@@ -38,6 +38,9 @@ def rounded(value: Decimal) -> Decimal:
 
     What divisions left at the far end of the digits is cut off first: it must not decide a half.
     """
+    text = str(value)
+    if "E" not in text and len(text) - 1 - text.find(".") <= 10:
+        return trimmed(value)
     near = value.quantize(_FAR, rounding=ROUND_HALF_EVEN, context=EXACT)
     return trimmed(near.quantize(_TEN_DIGITS, rounding=ROUND_HALF_EVEN, context=EXACT))
 
