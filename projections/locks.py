@@ -18,10 +18,17 @@ _LOCK = """
 select pg_advisory_xact_lock(%s, slot)
 from (select unnest(%s::integer[]) as slot order by slot) as slots
 """
+_SHARE = _LOCK.replace("xact_lock", "xact_lock_shared")
 
 
-async def lock_keys(connection: Connection, projection: str, keys: Iterable[str]) -> None:
-    """Lock keys until the transaction ends, always in the same order."""
+async def lock_keys(
+    connection: Connection, family: str, keys: Iterable[str], *, shared: bool = False
+) -> None:
+    """Lock keys until the transaction ends, always in the same order.
+
+    Families (such as a projection's name) have nothing to do with each other. Shared locks only
+    keep out those that are not.
+    """
     slots = sorted({crc32(key.encode()) % SLOTS for key in keys})
-    family = crc32(projection.encode()) >> 1  # a positive 32-bit integer
-    await connection.execute(_LOCK, [family, slots])
+    number = crc32(family.encode()) >> 1  # a positive 32-bit integer
+    await connection.execute(_SHARE if shared else _LOCK, [number, slots])

@@ -1,7 +1,7 @@
 """The projection `account`: fills, orders, settlements and cash, and the trades that they make.
 
-Facts first; then, under the locks of the touched markets, all that follows from the facts of one
-account in one market is reckoned anew and what changed is written. docs/trades.md has the rules.
+Under the locks of the markets: facts first; then all that follows from the facts of one account in
+one market is reckoned anew, and what changed is written. docs/trades.md has the rules.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Account(Projection[Rows]):
         if not facts:
             return
         await connection.execute(BY_INDEX)
+        await self._lock_facts(connection, facts)
         locked = _keys(facts)
         await lock_keys(connection, self.name, locked)
         touched: set[Market] = set()
@@ -57,10 +58,26 @@ class Account(Projection[Rows]):
             await lock_keys(connection, self.name, further)
         if tickets:
             touched |= await other_markets(connection, sorted(tickets))
-        if further := {market.ticker for market in touched} - locked:
+        if further := {market.ticker for market in touched} - locked - tickets:
             await lock_keys(connection, self.name, further)
         if touched:
             await derive(connection, touched)
+
+    async def _lock_facts(self, connection: Connection, rows: Rows) -> None:
+        """A legacy row and the native one of its key may be of different markets.
+
+        Neither unit would see the other's row; so a legacy one keeps all others of its key out.
+        """
+        native: set[str] = set()
+        legacy: set[str] = set()
+        for name in _TRADING & rows.keys():
+            for row in rows[name]:
+                key = "/".join(map(str, TABLES[name].key_of(row)[:-1]))
+                (legacy if row["origin"] == "legacy" else native).add(f"{name}/{key}")
+        if legacy:
+            await lock_keys(connection, f"{self.name} facts", legacy)
+        if native:
+            await lock_keys(connection, f"{self.name} facts", native, shared=True)
 
 
 def _keys(rows: Rows) -> set[str]:

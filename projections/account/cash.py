@@ -62,8 +62,7 @@ def _settled(facts: MarketFacts) -> Iterator[Flow]:
 class _Hold(NamedTuple):
     """An order's hold: its limit price, and how many of its contracts are covered."""
 
-    state: OrderState
-    end: datetime | None
+    side: str
     price: Decimal
     covered: Decimal
     left: Decimal
@@ -90,6 +89,10 @@ class Holds:
         self._steps = steps
         self._orders = [one for one in facts.orders.values() if _can_be_told(one)]
         self._holds: dict[str, _Hold] = {}
+        #: Contracts of each side that resting orders of the other rely on.
+        self._relied_on = {"yes": ZERO, "no": ZERO}
+        #: Orders that are over at a time.
+        self._ending: dict[datetime, list[str]] = defaultdict(list)
         #: Fills stamped before their order's creation, which count at its creation.
         self._early: dict[str, list[Decimal]] = defaultdict(list)
 
@@ -124,23 +127,26 @@ class Holds:
 
     def _begin(self, order: OrderState, time: datetime, net: Decimal) -> Flow:
         assert order.yes_price is not None
-        held = max(ZERO, -net if order.side == "yes" else net)
-        relied_on = sum(
-            (
-                one.covered
-                for one in self._holds.values()
-                if one.state.side == order.side and (one.end is None or one.end > time)
-            ),
-            ZERO,
-        )
-        covered = min(order.initial_count, max(ZERO, held - relied_on))
+        own = sum(self._early.get(order.order_id, ()), ZERO)
+        held = max(ZERO, own - net if order.side == "yes" else net + own)
+        covered = min(order.initial_count, max(ZERO, held - self._relied_upon(order.side, time)))
         price = price_of(order.side, order.yes_price)
-        hold = _Hold(order, _end(order), price, covered, order.initial_count)
+        hold = _Hold(order.side, price, covered, order.initial_count)
         self._holds[order.order_id] = hold
+        self._relied_on[order.side] += covered
+        if (end := _end(order)) is not None:
+            self._ending[end].append(order.order_id)
         return Flow("hold", order.order_id, time, -hold.amount)
+
+    def _relied_upon(self, side: str, time: datetime) -> Decimal:
+        """Without the orders that are over at this very time: those rely on nothing any more."""
+        ending = (self._holds[one] for one in self._ending.get(time, ()) if one in self._holds)
+        over = sum((one.covered for one in ending if one.side == side), ZERO)
+        return self._relied_on[side] - over
 
     def _change(self, order_id: str, time: datetime, after: _Hold) -> Flow:
         before = self._holds.pop(order_id)
+        self._relied_on[before.side] -= before.covered - after.covered
         if after.left:
             self._holds[order_id] = after
         return Flow("hold", order_id, time, before.amount - after.amount)

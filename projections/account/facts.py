@@ -33,7 +33,7 @@ class FactTable:
     name: str
     key: tuple[str, ...]
     compared: tuple[str, ...]
-    rank: Callable[[Row], Key]
+    rank: Callable[[FactTable, Row], Key]
     joined: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
     is_latest: bool = False
     #: Compared too, to the second only: the coarsest channel gives no more.
@@ -66,7 +66,7 @@ class FactTable:
 
     def wins(self, row: Row, other: Row) -> bool:
         """Whether a row with another core wins over the one held."""
-        mine, theirs = self.rank(row), self.rank(other)
+        mine, theirs = self.rank(self, row), self.rank(self, other)
         return mine > theirs if self.is_latest else mine < theirs
 
     def join(self, row: Row, other: Row) -> Row:
@@ -87,26 +87,32 @@ def least(one: Any, other: Any) -> Any:
 
 
 def latest(one: Any, other: Any) -> Any:
-    """The greater."""
+    """The greater, where both are given."""
+    if one is None or other is None:
+        return other if one is None else one
     return max(one, other)
 
 
-def _by_time(table: str) -> Callable[[Row], Key]:
-    return lambda row: (row["time"], TABLES[table].content(row))
+def _by_time(table: FactTable, row: Row) -> Key:
+    return row["time"], table.content(row)
 
 
-def _by_content(table: str) -> Callable[[Row], Key]:
-    return lambda row: (TABLES[table].content(row),)
+def _by_second(table: FactTable, row: Row) -> Key:
+    return row["time"].replace(microsecond=0), table.content(row)
 
 
-def _by_progress(row: Row) -> Key:
+def _by_content(table: FactTable, row: Row) -> Key:
+    return (table.content(row),)
+
+
+def _by_progress(table: FactTable, row: Row) -> Key:
     """Orders: most filled, final before resting, last updated to the millisecond, content."""
-    updated = row["updated"] or row["created"] or _NEVER
+    updated = row["updated"] or _NEVER
     return (
         row["fill_count"],
         row["status"] in {"canceled", "executed"},
         updated.replace(microsecond=updated.microsecond // 1000 * 1000),
-        TABLES["orders"].content(row),
+        table.content(row),
     )
 
 
@@ -119,7 +125,7 @@ _TABLES = (
             *("trade_strategy", "contract", "strike", "prob", "method", "reason"),
             "client_order_id",
         ),
-        rank=_by_time("commands"),
+        rank=_by_time,
     ),
     FactTable(
         name="trade_events",
@@ -128,7 +134,7 @@ _TABLES = (
             *("kind", "ticket_id", "account", "ticker", "time", "command_id", "order_id"),
             "reason",
         ),
-        rank=_by_time("trade_events"),
+        rank=_by_time,
     ),
     FactTable(
         name="fills",
@@ -143,16 +149,21 @@ _TABLES = (
             "post_position": least,
             "time": latest,
         },
-        rank=lambda row: (row["time"].replace(microsecond=0), TABLES["fills"].content(row)),
+        rank=_by_second,
     ),
     FactTable(
         name="orders",
         key=("account", "order_id", "origin"),
         compared=(
-            *("ticker", "side", "status", "kind", "yes_price", "initial_count", "fill_count"),
-            *("remaining_count", "fill_cost", "fees", "created", "updated", "expires", "reason"),
+            *("ticker", "side", "status", "yes_price", "initial_count", "fill_count"),
+            *("remaining_count", "fill_cost", "fees", "updated", "reason"),
         ),
-        joined={"client_order_id": least},
+        joined={
+            "client_order_id": least,
+            "kind": least,
+            "created": latest,
+            "expires": latest,
+        },
         rank=_by_progress,
         is_latest=True,
     ),
@@ -160,7 +171,7 @@ _TABLES = (
         name="position_facts",
         key=("account", "ticker", "origin"),
         compared=("position", "cost", "realized_pnl", "fees", "time"),
-        rank=_by_time("position_facts"),
+        rank=_by_time,
         is_latest=True,
     ),
     FactTable(
@@ -176,26 +187,26 @@ _TABLES = (
             "revenue",
             "fee",
         ),
-        rank=_by_content("settlements"),
+        rank=_by_content,
     ),
     FactTable(
         name="balances",
         key=("account", "time", "balance", "origin"),
         compared=(),
         joined={"exact": latest, "portfolio_value": least, "received": latest},
-        rank=_by_content("balances"),
+        rank=_by_content,
     ),
     FactTable(
         name="transfers",
         key=("account", "kind", "transfer_id", "status", "origin"),
         compared=("method", "amount", "fee", "created", "finalized"),
-        rank=_by_content("transfers"),
+        rank=_by_content,
     ),
     FactTable(
         name="snapshots",
         key=("account", "snapshot_id", "bound", "origin"),
         compared=("time", "tickers"),
-        rank=_by_time("snapshots"),
+        rank=_by_time,
     ),
 )
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from projections.account.market import Command, Fill, MarketFacts, Outcome
-
-_FAILURES = frozenset({"close_failed", "order_rejected"})
+from projections.account.closing import Closes, closes_of_trades
+from projections.account.market import Fill, MarketFacts
 
 
 @dataclass
@@ -17,7 +15,7 @@ class Links:
     """`closes` are the close commands of each ticket in order; `orders` leads from an order id to
     the ticket and, where it is known, the command."""
 
-    closes: dict[str, list[Command]] = field(default_factory=lambda: defaultdict(list))
+    closes: Closes
     orders: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     orders_of: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -29,57 +27,9 @@ class Links:
 
 def link(facts: MarketFacts) -> Links:
     """Find every link that the facts tell of."""
-    links = Links()
-    for command in sorted(
-        (one for one in facts.commands if one.kind == "close"), key=lambda one: one.rank
-    ):
-        ticket = _trade_closed_by(command, facts, links)
-        if ticket is not None:
-            links.closes[ticket].append(command)
+    links = Links(closes_of_trades(facts))
     _link_orders(facts, links)
     return links
-
-
-def has_failed(close: Command, ticket: str, facts: MarketFacts, by: datetime | None = None) -> bool:
-    """Whether a close of this ticket came to nothing, by a time where one is given."""
-    return any(_fails(outcome, close, ticket, by) for outcome in facts.outcomes)
-
-
-def _fails(outcome: Outcome, close: Command, ticket: str, by: datetime | None) -> bool:
-    if outcome.kind not in _FAILURES or (by is not None and outcome.time > by):
-        return False
-    if outcome.command_id is not None:
-        return outcome.command_id == close.command_id
-    if outcome.time < close.time:
-        return False
-    if outcome.kind == "order_rejected":  # without a command it means the opening order
-        return outcome.ticket_id == close.ticket_id != ticket
-    return outcome.ticket_id in {close.ticket_id, ticket}
-
-
-def _trade_closed_by(close: Command, facts: MarketFacts, links: Links) -> str | None:
-    if close.ticket_id in facts.tickets:
-        return close.ticket_id
-    if close.origin != "legacy":
-        return None
-    candidates = sorted(
-        (opened.time, ticket)
-        for ticket, opened in facts.tickets.items()
-        if opened.side != close.side and opened.time <= close.time
-    )
-    for _, ticket in candidates:
-        pending = (
-            earlier
-            for earlier in links.closes.get(ticket, ())
-            if not has_failed(earlier, ticket, facts, by=close.time)
-        )
-        if next(pending, None) is None:
-            return ticket
-    return max(
-        (ticket for _, ticket in candidates),
-        key=lambda ticket: links.closes[ticket][-1].rank,
-        default=None,
-    )
 
 
 def _link_orders(facts: MarketFacts, links: Links) -> None:
@@ -102,17 +52,21 @@ def _client_ids(order_id: str, facts: MarketFacts) -> set[str]:
 
 
 def _commands_by_client_id(facts: MarketFacts, links: Links) -> Mapping[str, tuple[str, str]]:
-    opens = {
-        one.client_order_id: (one.ticket_id, one.command_id)
+    """The smallest (ticket, command), should ids with a slash come to the same client order id."""
+    named = [
+        (one.client_order_id, one.ticket_id, one.command_id)
         for one in facts.commands
         if one.kind == "open" and one.ticket_id in facts.tickets
-    }
-    closes = {
-        one.client_order_id: (ticket, one.command_id)
+    ]
+    named += [
+        (one.client_order_id, ticket, one.command_id)
         for ticket, commands in links.closes.items()
         for one in commands
+    ]
+    return {
+        client_id: (ticket, command_id)
+        for client_id, ticket, command_id in sorted(named, reverse=True)
     }
-    return opens | closes
 
 
 def _commands_by_accepted_order(

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from projections.account.values import ONE, ZERO
+
+T = TypeVar("T")
 
 #: Statuses in which an order is over.
 FINAL = frozenset({"canceled", "executed"})
@@ -62,7 +64,6 @@ class Outcome:
     time: datetime
     command_id: str | None
     order_id: str | None
-    origin: str
 
 
 @dataclass(slots=True)
@@ -79,7 +80,6 @@ class OrderState:
     fees: Decimal | None
     created: datetime | None
     updated: datetime | None
-    origin: str
 
 
 @dataclass(slots=True)
@@ -94,7 +94,6 @@ class Fill:
     count: Decimal
     fee: Decimal | None
     time: datetime
-    origin: str
 
     @property
     def price(self) -> Decimal:
@@ -115,7 +114,6 @@ class Settlement:
     result: str
     value: Decimal | None
     revenue: Decimal
-    origin: str
 
     def pays(self, side: str) -> Decimal:
         """Dollars for one contract of a side."""
@@ -157,14 +155,30 @@ class MarketFacts:
         """The fills of each order."""
         return _grouped((fill.order_id, fill) for fill in self.fills if fill.order_id is not None)
 
+    @cached_property
+    def commands_of_ticket(self) -> Mapping[str, list[Command]]:
+        """The commands that name each ticket."""
+        return _grouped((one.ticket_id, one) for one in self.commands)
+
+    @cached_property
+    def outcomes_of_ticket(self) -> Mapping[str, list[Outcome]]:
+        """The outcomes that name each ticket."""
+        return _grouped((one.ticket_id, one) for one in self.outcomes)
+
+    @cached_property
+    def outcomes_of_command(self) -> Mapping[str, list[Outcome]]:
+        """The outcomes that name each command."""
+        named = ((one.command_id, one) for one in self.outcomes if one.command_id is not None)
+        return _grouped(named)
+
 
 def price_of(side: str, yes_price: Decimal) -> Decimal:
     """The price of a side."""
     return yes_price if side == "yes" else ONE - yes_price
 
 
-def _grouped(pairs: Iterable[tuple[str, Fill]]) -> dict[str, list[Fill]]:
-    groups: dict[str, list[Fill]] = {}
+def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
+    groups: dict[str, list[T]] = {}
     for key, value in pairs:
         groups.setdefault(key, []).append(value)
     return groups

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -72,17 +72,23 @@ class Matching:
                 self._give(fill, ticket, role, self.bought[ticket] - self.closed[ticket])
 
     def _by_turns(self) -> None:
-        unlinked = [fill for fill in self._facts.fills if self._links.ticket_of(fill) is None]
+        unlinked: dict[str, deque[Fill]] = {"yes": deque(), "no": deque()}
+        for fill in self._facts.fills:
+            if self._links.ticket_of(fill) is None:
+                unlinked[fill.side].append(fill)
         for turn in sorted(self._turns()):
             wanted = turn.count
             if turn.is_close:
                 held = self.bought[turn.ticket_id] - self.closed[turn.ticket_id]
                 wanted = held if wanted is None else min(wanted, held)
             assert wanted is not None
-            for fill in unlinked:
-                if fill.side == turn.side and wanted > 0:
-                    role = "close" if turn.is_close else "open"
-                    wanted -= self._give(fill, turn.ticket_id, role, wanted, turn.command_id)
+            role = "close" if turn.is_close else "open"
+            oldest_first = unlinked[turn.side]
+            while wanted > 0 and oldest_first:
+                fill = oldest_first[0]
+                wanted -= self._give(fill, turn.ticket_id, role, wanted, turn.command_id)
+                if not self._left[fill.trade_id]:
+                    oldest_first.popleft()
 
     def _turns(self) -> Iterable[_Turn]:
         for ticket, opened in self._facts.tickets.items():

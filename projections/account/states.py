@@ -9,7 +9,8 @@ from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from projections.account.linking import Links, has_failed
+from projections.account.closing import has_failed
+from projections.account.linking import Links
 from projections.account.market import FINAL, Command, MarketFacts, OrderState
 from projections.account.matching import Fee, Part
 from projections.account.values import ZERO, quotient, rounded, trimmed
@@ -172,29 +173,22 @@ def _is_at_work(close: Command, trade: Trade) -> bool:
 
 
 def _is_rejected(trade: Trade) -> bool:
-    opens = {
-        one.command_id
-        for one in trade.facts.commands
-        if one.kind == "open" and one.ticket_id == trade.ticket_id
-    }
+    commands = trade.facts.commands_of_ticket.get(trade.ticket_id, ())
+    opens = {one.command_id for one in commands if one.kind == "open"}
     return any(
-        one.kind == "order_rejected"
-        and one.ticket_id == trade.ticket_id
-        and (one.command_id is None or one.command_id in opens)
-        for one in trade.facts.outcomes
+        one.kind == "order_rejected" and (one.command_id is None or one.command_id in opens)
+        for one in trade.facts.outcomes_of_ticket.get(trade.ticket_id, ())
     )
 
 
 def _told(trade: Trade, kind: str) -> bool:
-    return any(
-        one.kind == kind and one.ticket_id == trade.ticket_id for one in trade.facts.outcomes
-    )
+    outcomes = trade.facts.outcomes_of_ticket.get(trade.ticket_id, ())
+    return any(one.kind == kind for one in outcomes)
 
 
 def _commanded(trade: Trade, kind: str) -> bool:
-    return any(
-        one.kind == kind and one.ticket_id == trade.ticket_id for one in trade.facts.commands
-    )
+    commands = trade.facts.commands_of_ticket.get(trade.ticket_id, ())
+    return any(one.kind == kind for one in commands)
 
 
 def _time(choose: Callable[[list[datetime]], datetime], trade: Trade, role: str) -> datetime | None:

@@ -41,8 +41,8 @@ def _plain(value: object) -> str:
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
+def _quoted(names: Iterable[str], of: str = "") -> str:
+    return ", ".join(f'{of}"{name}"' for name in names)
 
 
 class Statements:
@@ -63,7 +63,7 @@ class Statements:
         )
         self.update = (
             f"update {table.name} as t set ({_quoted(rest)}) = "
-            f"row({', '.join(f'k.{name}' for name in _quoted(rest).split(', '))}) "
+            f"row({_quoted(rest, of='k.')}) "
             f"from {rows} as k where {same}"
         )
 

@@ -21,49 +21,59 @@ from json_populate_recordset(null::markets, %s::json)
 on conflict (venue, ticker) do nothing
 """
 
-# What an event does not say is null, and stays as it was. A status and a result of an older time
-# than the one that is known are old news: they may come again, by another channel.
+# What an event does not say is null, and stays as it was. Old news may come again, by another
+# channel: an older description only fills gaps; a status and a result of an older time than what
+# is known change nothing; what was settled is no longer just determined.
 _TELL = """
-update markets
-set series = coalesce(%(series)s, series),
-    event_ticker = coalesce(%(event_ticker)s, event_ticker),
-    title = coalesce(%(title)s, title),
-    subtitle = coalesce(%(subtitle)s, subtitle),
-    strike_type = coalesce(%(strike_type)s, strike_type),
-    floor_strike = coalesce(%(floor_strike)s, floor_strike),
-    cap_strike = coalesce(%(cap_strike)s, cap_strike),
-    strike = coalesce(
-        strike_label(
-            coalesce(%(strike_type)s, strike_type),
-            coalesce(%(floor_strike)s, floor_strike),
-            coalesce(%(cap_strike)s, cap_strike)
-        ),
-        strike
-    ),
-    opens = coalesce(%(opens)s, opens),
-    closes = coalesce(%(closes)s, closes),
-    status = case
-        when %(status_at)s < status_at then status else coalesce(%(status)s, status)
+update markets as m
+set series = described(%(series)s, v.described_at, m.series, m.described_at),
+    event_ticker = described(%(event_ticker)s, v.described_at, m.event_ticker, m.described_at),
+    title = described(%(title)s, v.described_at, m.title, m.described_at),
+    subtitle = described(%(subtitle)s, v.described_at, m.subtitle, m.described_at),
+    strike_type = v.strike_type,
+    floor_strike = v.floor_strike,
+    cap_strike = v.cap_strike,
+    strike = coalesce(strike_label(v.strike_type, v.floor_strike, v.cap_strike), m.strike),
+    opens = described(%(opens)s, v.described_at, m.opens, m.described_at),
+    closes = described(%(closes)s, v.described_at, m.closes, m.described_at),
+    described_at = greatest(v.described_at, m.described_at),
+    status = case when v.is_new_status then %(status)s else m.status end,
+    status_at = case when v.is_new_status then %(status_at)s else m.status_at end,
+    result = case when v.is_new_result then %(result)s else m.result end,
+    value = case when v.is_new_result then %(value)s else m.value end,
+    determined_at = case
+        when m.result = %(result)s then least(%(result_at)s, m.determined_at)
+        when v.is_new_result then %(result_at)s
+        else m.determined_at
     end,
-    status_at = greatest(%(status_at)s, status_at),
-    result = case
-        when %(determined_at)s < determined_at then result else coalesce(%(result)s, result)
-    end,
-    value = case
-        when %(determined_at)s < determined_at or %(determined_at)s is null then value
-        else %(value)s
-    end,
-    determined_at = greatest(%(determined_at)s, determined_at),
-    settled_at = greatest(%(settled_at)s, settled_at),
-    updated_at = greatest(%(time)s, updated_at)
-where venue = %(venue)s and ticker = %(ticker)s
+    result_at = greatest(%(result_at)s, m.result_at),
+    settled_at = greatest(%(settled_at)s, m.settled_at),
+    updated_at = greatest(%(time)s, m.updated_at)
+from (
+    select
+        w.described_at,
+        described(%(strike_type)s, w.described_at, k.strike_type, k.described_at) as strike_type,
+        described(%(floor_strike)s, w.described_at, k.floor_strike, k.described_at)
+            as floor_strike,
+        described(%(cap_strike)s, w.described_at, k.cap_strike, k.described_at) as cap_strike,
+        %(status_at)s >= coalesce(k.status_at, '-infinity')
+            and not (%(status)s = 'determined' and k.settled_at is not null) as is_new_status,
+        %(result_at)s >= coalesce(k.result_at, '-infinity') as is_new_result
+    from markets as k
+    cross join (select %(described_at)s::timestamptz as described_at) as w
+    where k.venue = %(venue)s and k.ticker = %(ticker)s
+) as v
+where m.venue = %(venue)s and m.ticker = %(ticker)s
 """
 
 _DESCRIPTION = (
     *("series", "event_ticker", "title", "subtitle", "strike_type", "floor_strike", "cap_strike"),
     "status",
 )
-_REST = ("opens", "closes", "status_at", "result", "value", "determined_at", "settled_at")
+_REST = (
+    *("opens", "closes", "described_at", "status_at", "result", "value", "result_at"),
+    "settled_at",
+)
 _NOTHING = dict.fromkeys((*_DESCRIPTION, *_REST))
 #: What one YES contract pays, where the result alone says it.
 _VALUES = {"yes": 1, "no": 0}
@@ -102,9 +112,10 @@ def _row(event: Life) -> dict[str, Any]:
         row["opens"] = None if event.opens is None else moment(event.opens)
         row["closes"] = None if event.closes is None else moment(event.closes)
         row["status_at"] = None if event.status is None else time
+        row["described_at"] = time
     elif isinstance(event, MarketDetermined):
         value = _VALUES.get(event.result) if event.value is None else event.value
-        row |= {"result": event.result, "value": value, "determined_at": time}
+        row |= {"result": event.result, "value": value, "result_at": time}
         row |= {"status": "determined", "status_at": time}
     else:
         row |= {"settled_at": time, "status": "settled", "status_at": time}

@@ -19,6 +19,8 @@ create table markets (
     value         numeric,
     determined_at timestamptz,
     settled_at    timestamptz,
+    described_at  timestamptz,
+    result_at     timestamptz,
     updated_at    timestamptz,
     primary key (venue, ticker)
 );
@@ -28,6 +30,9 @@ comment on table markets is
 comment on column markets.strike is 'The label: see strike_label; the ticker''s while no strike is known.';
 comment on column markets.status is
     'The venue''s word, or `determined` or `settled` once these were reported.';
+comment on column markets.determined_at is 'When the result was first told.';
+comment on column markets.result_at is 'When the result was last told.';
+comment on column markets.described_at is 'Time of the newest description; older ones fill gaps.';
 comment on column markets.value is 'What one YES contract pays.';
 comment on column markets.updated_at is
     'Time of the newest event about its life; null while only quotes of it came.';
@@ -41,6 +46,12 @@ return case
     when floor_strike % 1 = 0.99 then floor_strike + 0.01
     else floor_strike
 end;
+
+-- What is described, by which time, over what is known: an older description only fills gaps.
+create function described(told anyelement, told_at timestamptz, known anyelement, known_at timestamptz)
+returns anyelement
+language sql immutable
+as 'select case when told_at < known_at then coalesce(known, told) else coalesce(told, known) end';
 
 create table market_quotes (
     venue                text        not null,

@@ -38,7 +38,8 @@ where (
         )
     );
 
-create or replace function cash_ledger_rows()
+-- Of one account, or of all.
+create or replace function cash_ledger_rows(of_account text default null)
 returns table (
     account text,
     since timestamptz,
@@ -53,6 +54,7 @@ returns table (
     unexplained numeric
 )
 language plpgsql stable
+set search_path = public
 as $$
 #variable_conflict use_column
 declare
@@ -76,9 +78,12 @@ declare
 begin
     for step in
         with observed as (
-            select distinct on (b.account, b.time) b.account, b.time, b.balance, b.exact
+            select distinct on (b.account, date_trunc('second', b.time))
+                b.account, date_trunc('second', b.time) as time, b.balance, b.exact
             from balances as b
-            order by b.account, b.time, b.origin = 'legacy', b.received desc, b.balance
+            where b.account = coalesce(of_account, b.account)
+            order by b.account, date_trunc('second', b.time), b.origin = 'legacy', b.received desc,
+                b.balance
         )
         select o.account, o.time as at, 1 as turn, o.time, '' as kind, '' as ref, 0 as part,
             o.balance as amount, o.exact
@@ -89,6 +94,7 @@ begin
         union all
         select m.account, m.time, 2, m.time, m.kind, m.ref, m.part, m.amount, true
         from cash_movements as m
+        where m.account = coalesce(of_account, m.account)
         order by account, at, turn, kind, ref, part
     loop
         if step.account <> whose then
@@ -155,7 +161,7 @@ create or replace view cash_ledger as
 select
     account, since, observed as time, balance, change, fills, fees, settlements, transfers, holds,
     unexplained
-from cash_ledger_rows();
+from cash_ledger_rows(null);
 
 create or replace view cash_unexplained as
 select account, since, time, unexplained as amount

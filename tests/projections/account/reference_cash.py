@@ -180,16 +180,22 @@ def holds(market: Market) -> dict[str, list[Flow]]:
     able.sort(key=lambda order: (order["created"], order["order_id"]))
     covered: dict[str, Fraction] = {}
     for at, order in enumerate(able):
-        free = held_before(market, OTHER[order["side"]], order["created"])
+        free = held_before(market, OTHER[order["side"]], order)
         for other in able[:at]:
             free -= relied_on(market, other, covered[other["order_id"]], order)
         covered[order["order_id"]] = min(Fraction(order["initial_count"]), max(free, ZERO))
     return {order["order_id"]: hold(market, order, covered[order["order_id"]]) for order in able}
 
 
-def held_before(market: Market, side: str, time: datetime) -> Fraction:
-    """Contracts of a side that were held when an order was created."""
-    held = holding([fill for fill in market.fills if fill["time"] < time])
+def held_before(market: Market, side: str, order: Row) -> Fraction:
+    """Contracts of a side that were held when an order was created, "without its own fills"."""
+    held = holding(
+        [
+            fill
+            for fill in market.fills
+            if fill["time"] < order["created"] and fill["order_id"] != order["order_id"]
+        ]
+    )
     return held.count if held.side == side else ZERO
 
 

@@ -92,10 +92,12 @@ def content(table: str, row: Row) -> str:
     """
     if table == "fills":
         return sha({**row, "time": row["time"].replace(microsecond=0)}[c] for c in FILL_COMPARED)
-    apart = {*KEYS[table], "origin"} | ({"client_order_id"} if table == "orders" else set())
+    apart = {*KEYS[table], "origin"} | (ORDER_FILLED if table == "orders" else set())
     return sha(value for column, value in row.items() if column not in apart)
 
 
+#: Rule: these never change "and are no content: they are filled from any state".
+ORDER_FILLED = {"client_order_id", "kind", "created", "expires"}
 #: The tables whose columns are the fields of one event.
 PLAIN: dict[type[Event], str] = {
     Fill: "fills",
@@ -215,18 +217,18 @@ def one_of_smallest_content(table: str, rows: list[Row]) -> Row:
 
 def one_of_orders(rows: list[Row]) -> Row:
     """Rule: "the newest state: most filled, then final before resting, then last updated [to
-    the millisecond], then by content. The client order id is filled from any state"."""
+    the millisecond], then by content". What never changes "is filled from any state: the least
+    client order id and kind, the latest creation and expiry"."""
     newest: Row = max(rows, key=age_of_state)
-    return {
-        **newest,
-        "client_order_id": least(row["client_order_id"] for row in rows),
-    }
+    filled: Row = {name: least(row[name] for row in rows) for name in ("client_order_id", "kind")}
+    for name in ("created", "expires"):
+        filled[name] = max((row[name] for row in rows if row[name] is not None), default=None)
+    return {**newest, **filled}
 
 
 def age_of_state(row: Row) -> tuple[Decimal, bool, int, str]:
     final = row["status"] in {"canceled", "executed"}
-    known = row["updated"] or row["created"]
-    milliseconds = micros_of(known) // 1000 if known else 0
+    milliseconds = micros_of(row["updated"]) // 1000 if row["updated"] else 0
     return row["fill_count"], final, milliseconds, content("orders", row)
 
 

@@ -183,6 +183,45 @@ def test_of_two_balances_in_a_second_the_one_that_came_last_stands(migrated_dsn:
     assert len(rows(migrated_dsn, "balances")) == 4
 
 
+def test_balances_stamped_within_their_second_count_as_of_the_whole_second(
+    migrated_dsn: str,
+) -> None:
+    some = [
+        balance("100", -5),
+        balance("100", 5, time=ASKED + 5_100_000),
+        fill(fee="0", time=ASKED + 5_300_000),
+        balance("80.8", 5.6, time=ASKED + 5_600_000),
+        balance("80.8", 9),
+    ]
+    assert unexplained(migrated_dsn, list(some)) == [0, 0]
+
+
+def test_fills_stamped_before_their_order_was_created_still_were_covered(migrated_dsn: str) -> None:
+    """20 NO are held; a close of 20 at 0.05 fills 5 at once, by a coarser clock; 15 rest."""
+    resting = order(
+        closed(),
+        order_id="o2",
+        status="resting",
+        yes_price="0.05",
+        fill_count="5",
+        remaining_count="15",
+        created=ASKED + 20 * SECOND + 456,
+    )
+    sold = fill(
+        trade_id="f2",
+        order_id="o2",
+        side="yes",
+        yes_price="0.05",
+        count="5",
+        fee="0",
+        time=ASKED + 20 * SECOND,
+    )
+    assert unexplained(
+        migrated_dsn,
+        [fill(fee="0"), balance("50", 10), resting, sold, balance("54.75", 30)],
+    ) == [0]
+
+
 def test_accounts_have_ledgers_of_their_own(migrated_dsn: str) -> None:
     other = "simulated/demo/run/0"
     some = [balance("10", 0), balance("7", 1, account=other), balance("10", 5)]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from itertools import count, islice
 
 import pytest
 
@@ -11,7 +12,7 @@ from projections.base import Connection
 from projections.unit import Projector
 from streams.events import Event
 from tests.projections.account.examples import bought, fill, opened, order
-from tests.projections.account.projected import rows, starts, units_of
+from tests.projections.account.projected import rows, source_of, starts, units_of
 
 TIMES = 1_000
 
@@ -51,10 +52,44 @@ async def test_a_command_and_its_fill_never_lose_each_other(migrated_dsn: str) -
 async def test_without_the_locks_some_would_be_lost(
     migrated_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def lock_nothing(connection: Connection, projection: str, keys: Iterable[str]) -> None:
+    async def lock_nothing(
+        connection: Connection, family: str, keys: Iterable[str], *, shared: bool = False
+    ) -> None:
         """The instant between facts and what follows, made longer."""
         await asyncio.sleep(0.02)
 
     monkeypatch.setattr(account, "lock_keys", lock_nothing)
     await commit_together(migrated_dsn, map(pair, range(20)))
     assert rows(migrated_dsn, "unmatched_fills")
+
+
+def tickers_of(partition: int, number: int) -> list[str]:
+    """So many tickers whose records are in that partition."""
+    all_tickers = (f"KXA-{n}" for n in count())
+    own = (one for one in all_tickers if source_of(fill(ticker=one)).partition == partition)
+    return list(islice(own, number))
+
+
+async def test_a_native_and_a_legacy_row_of_one_key_never_miss_each_other(
+    migrated_dsn: str,
+) -> None:
+    """They are in two markets, so in two partitions: the native one alone counts."""
+    ids = [f"f{n}" for n in range(200)]
+    native = [
+        fill(trade_id=one, ticker=ticker)
+        for one, ticker in zip(ids, tickers_of(0, len(ids)), strict=True)
+    ]
+    legacy = [
+        fill(trade_id=one, ticker=ticker, origin="legacy")
+        for one, ticker in zip(ids, tickers_of(1, len(ids)), strict=True)
+    ]
+    both = [units_of(some, [1] * len(ids)) for some in (native, legacy)]
+    workers = [Projector(Account(), migrated_dsn) for _ in both]
+    for worker, units in zip(workers, both, strict=True):
+        await worker.claim(starts(units))
+    for unit in zip(*both, strict=True):
+        await asyncio.gather(*(w.commit(u) for w, u in zip(workers, unit, strict=True)))
+    for worker in workers:
+        await worker.close()
+    held = {one["ticker"] for one in rows(migrated_dsn, "positions")}
+    assert held == {one.ticker for one in native}

@@ -1,6 +1,7 @@
 """What arrives out of order, twice, contradicting or for nobody: each has its place."""
 
 from decimal import Decimal
+from itertools import permutations
 
 import psycopg
 import pytest
@@ -266,6 +267,47 @@ def test_two_accounts_in_one_market_know_nothing_of_each_other(migrated_dsn: str
     run(migrated_dsn, [*LIFE, *theirs])
     states = {(one["account"], one["status"]) for one in rows(migrated_dsn, "trades")}
     assert states == {(ACCOUNT, "closed"), (other, "pending")}
+
+
+def test_a_trade_stands_again_when_the_command_that_opened_it_means_another(
+    migrated_dsn: str,
+) -> None:
+    """The smaller content of a command wins: its ticket is then another one, in another market."""
+    first = opened()
+    later = opened(command_id="c9", ticker=OTHER, time=ASKED + 10 * SECOND)
+    smaller = opened(ticket_id="T2", ticker="KXETHD-25AUG0619-T3779.99", time=ASKED - SECOND)
+    for some in permutations([first, later, smaller]):
+        reset(migrated_dsn)
+        run(migrated_dsn, list(some), [1, 1])
+        found = {one["ticket_id"]: one["ticker"] for one in rows(migrated_dsn, "trades")}
+        assert found == {"T1": OTHER, "T2": smaller.ticker}
+
+
+def test_ids_with_a_slash_that_come_to_one_client_order_id_mean_the_smaller_ticket(
+    migrated_dsn: str,
+) -> None:
+    short, long = opened(command_id="x/y"), opened(ticket_id="T1/x", command_id="y")
+    run(migrated_dsn, [short, long, order(short), fill()])
+    bought = {one["ticket_id"]: one["position"] for one in rows(migrated_dsn, "trades")}
+    assert bought == {"T1": 20, "T1/x": 0}
+
+
+def test_a_command_of_both_origins_is_told_once(migrated_dsn: str) -> None:
+    some = [closed(ticket_id="nobody", origin=origin) for origin in ("native", "legacy")]
+    run(migrated_dsn, list(some))
+    assert len(rows(migrated_dsn, "unmatched_commands")) == 1
+
+
+def test_what_a_newer_state_of_an_order_lacks_is_known_from_the_older(migrated_dsn: str) -> None:
+    resting = order(opened(), status="resting", fill_count="0", remaining_count="20")
+    partly = order(status="resting", fill_count="5", remaining_count="15", created=None, kind=None)
+    for some in ([resting, partly], [partly, resting]):
+        reset(migrated_dsn)
+        run(migrated_dsn, some, [1])
+        one = row(migrated_dsn, "orders")
+        assert (one["fill_count"], one["kind"]) == (5, "limit")
+        assert one["created"] is not None
+        assert one["client_order_id"] is not None
 
 
 def run_again(dsn: str, events: list[Event]) -> None:

@@ -156,6 +156,25 @@ def test_both_hours_of_the_night_that_turns_the_clock_back_are_markets_of_their_
     ]
 
 
+def test_an_older_description_only_fills_gaps(migrated_dsn: str) -> None:
+    newer = described(10, closes=START + HOUR, title="newer")
+    older = described(9, closes=START, title="older", subtitle="known only then")
+    run(migrated_dsn, [newer, older])
+    row = only(migrated_dsn)
+    assert (row["closes"], row["title"]) == (moment(START + HOUR), "newer")
+    assert row["subtitle"] == "known only then"
+
+
+def test_a_result_that_is_told_again_and_again_was_determined_the_first_time(
+    migrated_dsn: str,
+) -> None:
+    run(migrated_dsn, [determined(5, result="yes"), settled(7), determined(9, result="yes")])
+    row = only(migrated_dsn)
+    assert row["determined_at"] == moment(settled(5).time)
+    assert row["result_at"] == moment(settled(9).time)
+    assert row["status"] == "settled"
+
+
 @st.composite
 def lives(draw: st.DrawFn) -> Event:
     at = draw(st.integers(0, 5))
@@ -185,6 +204,7 @@ def told_in_turn(events: Sequence[Event]) -> dict[str, Any]:
     """The row, one event after the other."""
     row: dict[str, Any] = dict.fromkeys((*WORDS, "opens", "status", "status_at"))
     row |= dict.fromkeys(("result", "value", "determined_at", "settled_at", "updated_at"))
+    row |= dict.fromkeys(("described_at", "result_at"))
     row |= {"series": "KXBTCD", "strike": Decimal("114750.00")}
     row["closes"] = datetime(2026, 11, 15, 21, tzinfo=UTC)
     for event in events:
@@ -198,15 +218,26 @@ def told_in_turn(events: Sequence[Event]) -> dict[str, Any]:
                 name: getattr(event, name) and moment(getattr(event, name))
                 for name in ("opens", "closes")
             }
-            row |= {name: value for name, value in told.items() if value is not None}
+            is_old = time < (row["described_at"] or time)
+            row |= {
+                name: value
+                for name, value in told.items()
+                if value is not None and not (is_old and row[name] is not None)
+            }
             row["strike"] = label(row)
+            row["described_at"] = max(time, row["described_at"] or time)
         elif isinstance(event, MarketSettled):
             status, row["settled_at"] = "settled", max(time, row["settled_at"] or time)
         else:
-            status = "determined"
-            if time >= (row["determined_at"] or time):
+            status = None if row["settled_at"] else "determined"
+            is_new = time >= (row["result_at"] or time)
+            if row["result"] == event.result:
+                row["determined_at"] = min(time, row["determined_at"])
+            elif is_new:
+                row["determined_at"] = time
+            if is_new:
                 known = {"yes": Decimal(1), "no": Decimal(0)}.get(event.result)
-                row |= {"result": event.result, "determined_at": time}
+                row |= {"result": event.result, "result_at": time}
                 row["value"] = known if event.value is None else event.value
         if status is not None and time >= (row["status_at"] or time):
             row |= {"status": status, "status_at": time}
