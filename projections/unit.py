@@ -40,6 +40,9 @@ log = structlog.get_logger(__name__)
 #: A unit's transaction may last this long (milliseconds): less than the session timeout of the
 #: consumer group (6 s), so that a frozen worker does not hold up the one that takes over.
 TRANSACTION_TIMEOUT_MS = 5_000
+#: A single record that outlasts that cannot be halved. It gets twice the time at each further try,
+#: up to this (milliseconds), for else nothing behind it would ever be projected.
+LONGEST_TRANSACTION_MS = 160_000
 # The server's transaction_timeout does not end a COPY that waits for its client, so a worker that
 # froze there would hold its checkpoints for ever.
 _END_OVERDUE = """
@@ -87,12 +90,12 @@ def _may_go_step_by_step(error: Exception) -> bool:
     return isinstance(error, unsuited) or is_data_fault(error)
 
 
-def _took_too_long(error: Exception, began: float) -> bool:
+def _took_too_long(error: Exception, began: float, timeout_ms: int) -> bool:
     """Whether a unit that began then (monotonic seconds) outlasted its transaction.
 
     Where the server ended it during a rollback, psycopg only says that the connection is lost.
     """
-    return is_timeout(error) or time.monotonic() - began >= TRANSACTION_TIMEOUT_MS / 1000
+    return is_timeout(error) or time.monotonic() - began >= timeout_ms / 1000
 
 
 class Projector:
@@ -109,6 +112,7 @@ class Projector:
         self._dsn = dsn
         self._watch = deadletter.Watch(projection.name, limits or deadletter.Limits())
         self._generation = 0
+        self._timeout_ms = TRANSACTION_TIMEOUT_MS
         self._topic_ids: dict[str, str] = {}
         self._unit: Connection | None = None
         self._side: Connection | None = None
@@ -165,13 +169,22 @@ class Projector:
             except Exception as error:
                 if self.claims is not claims:
                     raise Fenced from error
-                if count_records(batches) > 1 and _took_too_long(error, began):
-                    return await self._commit_halves(batches)
+                if _took_too_long(error, began, self._timeout_ms):
+                    if count_records(batches) > 1:
+                        return await self._commit_halves(batches)
+                    self._timeout_ms = min(2 * self._timeout_ms, LONGEST_TRANSACTION_MS)
                 await self._pause(attempt, error, unit)
+        await self._end_patience()
         if self.claims is claims:
             for source, span in unit.items():
                 claims[source] = Checkpoint(span.until, span.epoch)
         return None
+
+    async def _end_patience(self) -> None:
+        """Back to the usual timeout, which is the connection's."""
+        if self._timeout_ms != TRANSACTION_TIMEOUT_MS:
+            self._timeout_ms = TRANSACTION_TIMEOUT_MS
+            await self.close()
 
     async def _commit_halves(self, batches: Sequence[Batch]) -> None:
         await self.close()
@@ -313,7 +326,7 @@ class Projector:
                 f"{name} unit",
                 {
                     **settings,
-                    "transaction_timeout": str(TRANSACTION_TIMEOUT_MS),
+                    "transaction_timeout": str(self._timeout_ms),
                     # What a crash of the server loses is projected again from the checkpoint,
                     # which is lost with it.
                     "synchronous_commit": "off",

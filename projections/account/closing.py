@@ -56,6 +56,8 @@ class _Assignment:
     def __init__(self, facts: MarketFacts) -> None:
         self.closes: dict[str, list[Command]] = defaultdict(list)
         self._facts = facts
+        #: The closes of each ticket that have not failed by the time of the last one taken.
+        self._pending: dict[str, list[Command]] = defaultdict(list)
         #: For each side the trades that may be open at some time, oldest first.
         self._waiting: dict[str | None, dict[str, datetime]] = {"yes": {}, "no": {}}
         oldest_first = sorted((opened.time, ticket) for ticket, opened in facts.tickets.items())
@@ -68,6 +70,7 @@ class _Assignment:
         if ticket is None:
             return
         self.closes[ticket].append(close)
+        self._pending[ticket].append(close)
         if not has_failed(close, ticket, self._facts):
             # It is pending for ever: no later close finds this trade open.
             self._waiting[self._facts.tickets[ticket].side].pop(ticket, None)
@@ -86,8 +89,12 @@ class _Assignment:
         return self._closed_last(other, close.time)
 
     def _is_pending(self, ticket: str, at: datetime) -> bool:
-        earlier = self.closes.get(ticket, ())
-        return any(not has_failed(one, ticket, self._facts, by=at) for one in earlier)
+        self._pending[ticket] = [
+            one
+            for one in self._pending[ticket]
+            if not has_failed(one, ticket, self._facts, by=at)
+        ]
+        return bool(self._pending[ticket])
 
     def _closed_last(self, side: str, at: datetime) -> str | None:
         """Of the trades of a side that were asked for by then, the one that got a close last."""

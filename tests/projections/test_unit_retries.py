@@ -143,6 +143,25 @@ async def test_an_offender_in_a_unit_that_lasts_too_long_is_still_found(
     assert numbers(migrated_dsn) == [n for n in range(10) if n != 4]
 
 
+async def test_a_record_that_alone_lasts_too_long_gets_more_time_until_it_is_done(
+    migrated_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit, "TRANSACTION_TIMEOUT_MS", 150)
+    projection = Watched()
+
+    async def last_long(connection: Connection, count: int) -> None:
+        if numbers(migrated_dsn) == []:
+            await connection.execute("select pg_sleep(0.4)")
+
+    projection.before_write = last_long
+    async with opened(migrated_dsn, projection) as projector:
+        await claim(projector)
+        await projector.commit([log_of([trade(0)])])
+        await projector.commit([log_of([trade(1)], first=1)])
+    assert numbers(migrated_dsn) == [0, 1]
+    assert dead(migrated_dsn) == []
+
+
 @contextmanager
 def lost_replies(monkeypatch: pytest.MonkeyPatch, count: int) -> Iterator[list[int]]:
     """Cuts the connection of the unit right after so many COMMITs: only the replies are lost."""
