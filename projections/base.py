@@ -9,7 +9,7 @@ same class runs live, in a rebuild and in a test. Adding one is a module, an SQL
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -159,11 +159,11 @@ def _times_of(model: type[Event]) -> tuple[str, ...]:
     return tuple(name for name in _EVENT_TIMES if name in model.model_fields)
 
 
-def read_event(record: Record) -> Event:
+def read_event(record: Record, topics: Collection[str] | None = None) -> Event:
     """The event of a record, if a projection may use it.
 
-    Raises DecodeError for what is no event, for a frame that a connector could not read, and for a
-    time that is more than a day ahead of the record's appending.
+    Raises DecodeError for what is no event, for a frame that a connector could not read, for a time
+    that is more than a day ahead of the record's appending, and for an event of none of `topics`.
     """
     event = decode(record.value, record.headers)
     if isinstance(event, Unparsed):
@@ -172,16 +172,20 @@ def read_event(record: Record) -> Event:
         time: int | None = getattr(event, name)
         if time is not None and time > record.timestamp * 1000 + LATEST_AHEAD:
             raise DecodeError(f"{name}: more than a day after the record was appended")
+    if topics is not None and event.topic not in topics:
+        raise DecodeError(f"{event.ce_type()} belongs to the topic {event.topic}")
     return event
 
 
-def read_events(batches: Sequence[Batch]) -> Decoded[list[Recorded]]:
-    """The events of these batches, one by one, and the records that are none."""
+def read_events(
+    batches: Sequence[Batch], topics: Collection[str] | None = None
+) -> Decoded[list[Recorded]]:
+    """The events of these batches, one by one, and the records that `read_event` refuses."""
     decoded: Decoded[list[Recorded]] = Decoded([])
     for batch in batches:
         for record in batch.records:
             try:
-                event = read_event(record)
+                event = read_event(record, topics)
             except DecodeError as error:
                 decoded.refused.append(Refused(batch.source, record, str(error)))
             else:

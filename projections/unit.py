@@ -169,16 +169,21 @@ class Projector:
             except Exception as error:
                 if self.claims is not claims:
                     raise Fenced from error
-                if _took_too_long(error, began, self._timeout_ms):
-                    if count_records(batches) > 1:
-                        return await self._commit_halves(batches)
-                    self._timeout_ms = min(2 * self._timeout_ms, LONGEST_TRANSACTION_MS)
+                took_too_long = _took_too_long(error, began, self._timeout_ms)
+                if took_too_long and count_records(batches) > 1:
+                    return await self._commit_halves(batches)
+                self._be_patient(took_too_long)
                 await self._pause(attempt, error, unit)
         await self._end_patience()
         if self.claims is claims:
             for source, span in unit.items():
                 claims[source] = Checkpoint(span.until, span.epoch)
         return None
+
+    def _be_patient(self, took_too_long: bool) -> None:
+        """More time for the next connection, and so for the next try of a single record."""
+        if took_too_long:
+            self._timeout_ms = min(2 * self._timeout_ms, LONGEST_TRANSACTION_MS)
 
     async def _end_patience(self) -> None:
         """Back to the usual timeout, which is the connection's."""

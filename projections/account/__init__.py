@@ -36,7 +36,7 @@ class Account(Projection[Rows]):
     )
 
     def decode(self, batches: Sequence[Batch]) -> Decoded[Rows]:
-        events = read_events(batches)
+        events = read_events(batches, Account.topics)
         return Decoded(rows_of(events.facts), events.refused)
 
     async def write(self, connection: Connection, facts: Rows) -> None:

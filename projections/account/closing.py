@@ -90,9 +90,7 @@ class _Assignment:
 
     def _is_pending(self, ticket: str, at: datetime) -> bool:
         self._pending[ticket] = [
-            one
-            for one in self._pending[ticket]
-            if not has_failed(one, ticket, self._facts, by=at)
+            one for one in self._pending[ticket] if not has_failed(one, ticket, self._facts, by=at)
         ]
         return bool(self._pending[ticket])
 

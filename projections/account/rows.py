@@ -40,13 +40,10 @@ Rows = dict[str, list[Row]]
 
 
 def rows_of(facts: Iterable[Recorded]) -> Rows:
-    """The rows that events are; an event of another topic is none."""
+    """The rows that events of the account's topics are."""
     rows: Rows = {}
     for recorded in facts:
-        reader = _READERS.get(type(recorded.event))
-        if reader is None:
-            continue
-        table, read = reader
+        table, read = _READERS[type(recorded.event)]
         row = read(recorded.event)
         for name, value in row.items():
             if type(value) is Decimal:

@@ -312,4 +312,11 @@ def _record(command: TradeCommand, what: str, as_json: bool) -> None:
         print(json.dumps(about | json.loads(command.to_json()), indent=2))
     else:
         done = f"recorded: {command.ticket_id} {what} in {command.topic}"
-        print(f"{done}; no executor is running, nothing was sent")
+        print(f"{done}; {_what_follows(command.account)}")
+
+
+def _what_follows(account: str) -> str:
+    """Recording sends nothing; only the simulated account reads commands, while it runs."""
+    if account.startswith("simulated/"):
+        return "`tape simulate` acts on it if that account runs, nothing was sent to a venue"
+    return "no executor is running, nothing was sent"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -19,7 +20,7 @@ from projections.base import Batch, Partition
 from projections.checkpoint import LogStart
 from projections.unit import Projector
 from streams.events import Event
-from tests.projections.logs import TOPIC_ID, LogRecord, empty, record_of
+from tests.projections.logs import LogRecord, empty, record_of
 
 PARTITIONS = 2
 #: After every event of the tests, so that none is more than a day ahead.
@@ -58,7 +59,13 @@ def units_of(events: Sequence[Event], lengths: Iterable[int] = ()) -> list[list[
 
 def starts(units: Iterable[Sequence[Batch]]) -> dict[Partition, LogStart]:
     """For a claim of the partitions of these units, from their beginnings."""
-    return {batch.source: LogStart(TOPIC_ID, 0) for unit in units for batch in unit}
+    sources = {batch.source for unit in units for batch in unit}
+    return {source: LogStart(_topic_id(source.topic), 0) for source in sources}
+
+
+def _topic_id(topic: str) -> str:
+    """As the broker gives them: each topic has its own."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, topic))
 
 
 async def project(dsn: str, events: Sequence[Event], lengths: Iterable[int] = ()) -> None:

@@ -6,6 +6,9 @@ from itertools import permutations
 import psycopg
 import pytest
 
+from projections.account import Account
+from projections.base import Batch
+from projections.unit import Projector
 from streams.events import Event
 from tests.projections.account.examples import (
     ACCOUNT,
@@ -24,7 +27,8 @@ from tests.projections.account.examples import (
     rejected,
     settlement,
 )
-from tests.projections.account.projected import reset, row, rows, run, tables
+from tests.projections.account.projected import reset, row, rows, run, starts, tables, units_of
+from tests.projections.logs import record_of, trade
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
@@ -308,6 +312,25 @@ def test_what_a_newer_state_of_an_order_lacks_is_known_from_the_older(migrated_d
         assert (one["fill_count"], one["kind"]) == (5, "limit")
         assert one["created"] is not None
         assert one["client_order_id"] is not None
+
+
+def test_a_report_about_an_unknown_ticket_is_told(migrated_dsn: str) -> None:
+    run(migrated_dsn, [*LIFE, expired(ticket_id="nobody"), expired()])
+    assert [one["ticket_id"] for one in rows(migrated_dsn, "unmatched_events")] == ["nobody"]
+
+
+async def test_an_event_of_another_topic_becomes_a_dead_letter(migrated_dsn: str) -> None:
+    [unit] = units_of([fill()])
+    stray = record_of(trade(), 1)
+    source, records = unit[0].source, unit[0].records
+    projector = Projector(Account(), migrated_dsn)
+    await projector.claim(starts([unit]))
+    await projector.commit([Batch(source, [*records, stray])])
+    await projector.close()
+    with psycopg.connect(migrated_dsn) as connection:
+        (error,) = connection.execute("select error from dead_letters").fetchone() or ("",)
+    assert error == "price.trade.v1 belongs to the topic price.ticks"
+    assert row(migrated_dsn, "fills")["trade_id"] == "f1"
 
 
 def run_again(dsn: str, events: list[Event]) -> None:
