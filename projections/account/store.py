@@ -7,7 +7,6 @@ partition of another market, that fails, and the unit tries again with that row 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -32,13 +31,7 @@ from json_populate_recordset(null::fact_conflicts, %s::json)
 
 def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows for json_populate_recordset: decimals as text, times in ISO 8601."""
-    return orjson.dumps(rows, default=_plain, option=orjson.OPT_UTC_Z).decode()
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    raise TypeError(f"no JSON for {type(value).__name__}")
+    return orjson.dumps(rows, default=str, option=orjson.OPT_UTC_Z).decode()
 
 
 def _quoted(names: Iterable[str], of: str = "") -> str:

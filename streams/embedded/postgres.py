@@ -30,7 +30,6 @@ _CONFIGURATION = """\
 # Written at every start; overrule it by `alter system set`.
 shared_buffers = '256MB'
 max_wal_size = '4GB'
-wal_compression = on
 fsync = on
 full_page_writes = on
 synchronous_commit = on

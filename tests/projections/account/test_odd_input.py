@@ -225,7 +225,7 @@ def test_a_close_without_a_trade_is_told(migrated_dsn: str) -> None:
     assert kinds == {"close", "cancel"}
 
 
-@pytest.mark.parametrize("ticker", ["FED-23DEC-T3.00", "KXBTCD-25FEB3099-Tx", "NOTHING"])
+@pytest.mark.parametrize("ticker", ["FED-23DEC-T3.00", "KXBTCD-25FEB3099-Tx", "NOTHING", "NULL"])
 def test_a_ticker_that_says_little_makes_a_trade_all_the_same(
     migrated_dsn: str, ticker: str
 ) -> None:
