@@ -12,6 +12,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import dataset, latency, memory, ours, report, runner, topics
+from benchmarks.account import backfill, growth, marks
+from benchmarks.account.report import AccountReport
 from benchmarks.contender import Contender
 from benchmarks.peers.aiokafka_read import AiokafkaRead
 from benchmarks.peers.copy_rows import CopyRows
@@ -27,6 +29,7 @@ from streams.errors import UserError
 
 OUT = Path(__file__).with_name("out")
 LATENCY, MEMORY = "latency", "memory"
+ACCOUNT, GROWTH, MARKS = "account", "account_growth", "marks"
 
 
 def main() -> int:
@@ -39,7 +42,8 @@ def main() -> int:
         Debezium(),
         *ours.CONTENDERS,
     ]
-    options = _options([*(contender.name for contender in contenders), LATENCY, MEMORY])
+    parts = (LATENCY, MEMORY, ACCOUNT, GROWTH, MARKS)
+    options = _options([*(contender.name for contender in contenders), *parts])
     chosen = [contender for contender in contenders if contender.name in options.only]
     console = Console(width=None if sys.stdout.isatty() else 120)
     # A shell that starts it in the background has SIGINT ignored.
@@ -57,6 +61,7 @@ def main() -> int:
             if MEMORY in options.only and ours.MEMORY is not None:
                 topic = _topic(info, memory.RECORDS, repeats=False)
                 found.memory = memory.measure(info, ours.MEMORY, topic)
+            _account(info, options, found.account, console)
     except KeyboardInterrupt:
         console.print("stopped")
         return 130
@@ -73,6 +78,7 @@ def _options(names: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="rounds in turn (3)")
     parser.add_argument("--rows", type=int, default=300_000, help="trades (300000)")
+    parser.add_argument("--fills", type=int, default=200_000, help="of the account (200000)")
     parser.add_argument(
         "--only", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names)
     )
@@ -115,6 +121,38 @@ def _latency(info: StackInfo, rounds: int, found: report.Report, console: Consol
             console.print(
                 f"round {number + 1}  latency {name:<8} p50 {result.p50:.1f} ms"
                 f"  p99 {result.p99:.1f} ms  {result.events:,} events",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def _account(
+    info: StackInfo, options: argparse.Namespace, found: AccountReport, console: Console
+) -> None:
+    if ACCOUNT in options.only:
+        for one in backfill.rounds(info, options.rounds, options.fills):
+            found.backfills.append(one)
+            console.print(
+                f"account   {one.rate:>9,.0f} fills and orders/s  {one.all_rate:,.0f} events/s"
+                f"  {one.cpu:.1f} CPU s/million  {one.rss / 1e6:,.0f} MB  {one.commits} commits",
+                highlight=False,
+                soft_wrap=True,
+            )
+    if GROWTH in options.only:
+        for cost in growth.rounds(info, options.rounds):
+            found.growths.append(cost)
+            console.print(
+                f"growth    {cost.seconds:.2f} s for {growth.NEW_FILLS:,} fills beside"
+                f" {cost.held:,}, units of {cost.unit:,}",
+                highlight=False,
+                soft_wrap=True,
+            )
+    if MARKS in options.only:
+        for seen in marks.rounds(info, options.rounds):
+            found.marks.append(seen)
+            console.print(
+                f"marks     p50 {seen.latency.p50:.1f} ms  p99 {seen.latency.p99:.1f} ms"
+                f"  {seen.latency.events:,} quotes, reading the view {seen.read_ms:.1f} ms",
                 highlight=False,
                 soft_wrap=True,
             )

@@ -16,6 +16,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.account.report import HEADINGS, AccountReport
 from benchmarks.contender import Contender
 from benchmarks.latency import Latency
 from benchmarks.memory import Memory
@@ -34,6 +35,7 @@ class Report:
     results: dict[str, list[Result]] = field(default_factory=dict)
     latencies: dict[str, list[Latency]] = field(default_factory=dict)
     memory: Memory | None = None
+    account: AccountReport = field(default_factory=AccountReport)
 
     def add(self, result: Result) -> None:
         """Takes one run's result."""
@@ -111,7 +113,7 @@ class Report:
             for number in range(count)
         ]
         data["rows"] = self.rows
-        return data
+        return data | self.account.as_json()
 
 
 _Series = dict[str, list[float]]
@@ -129,11 +131,11 @@ _HEADINGS = (
 
 def show(report: Report, console: Console) -> None:
     """Prints what was measured."""
-    if report.results:
-        table = Table(title=f"{report.rows:,} trades: topic into table")
-        for index, heading in enumerate(_HEADINGS):
+    for title, headings, lines in _tables(report):
+        table = Table(title=title)
+        for index, heading in enumerate(headings):
             table.add_column(heading, justify="right" if index else "left")
-        for line in report.lines():
+        for line in lines:
             table.add_row(*line)
         console.print(table)
     for sentence in _sentences(report):
@@ -152,14 +154,21 @@ def _markdown(report: Report) -> str:
     memory = psutil.virtual_memory().total / 2**30
     cores = os.cpu_count()
     lines = [f"{now}, {platform.machine()}, {cores} cores, {memory:.0f} GiB. Medians.", ""]
-    if report.results:
-        lines.append(f"| {' | '.join(_HEADINGS)} |")
-        lines.append("|---|" + "---:|" * (len(_HEADINGS) - 1))
-        lines += [f"| {' | '.join(line)} |" for line in report.lines()]
+    for _, headings, rows in _tables(report):
+        lines.append(f"| {' | '.join(headings)} |")
+        lines.append("|---|" + "---:|" * (len(headings) - 1))
+        lines += [f"| {' | '.join(row)} |" for row in rows]
         lines.append("")
     for sentence in _sentences(report):
         lines += [sentence, ""]
     return "\n".join(lines)
+
+
+def _tables(report: Report) -> list[tuple[str | None, Sequence[str], list[list[str]]]]:
+    """The title, the headings and the lines of each table that has any."""
+    title = f"{report.rows:,} trades: topic into table"
+    found = [(title, _HEADINGS, report.lines()), (None, HEADINGS, report.account.lines())]
+    return [table for table in found if table[2]]
 
 
 def _sentences(report: Report) -> list[str]:

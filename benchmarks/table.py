@@ -36,13 +36,18 @@ def fresh_database(admin_dsn: str, name: str, at: datetime = STARTS) -> str:
 
     Gives its DSN.
     """
+    dsn = empty_database(admin_dsn, name)
+    create(dsn, at)
+    return dsn
+
+
+def empty_database(admin_dsn: str, name: str) -> str:
+    """Makes database `name` anew, with nothing in it. Gives its DSN."""
     with psycopg.connect(admin_dsn, autocommit=True) as connection:
         identifier = sql.Identifier(name)
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(identifier))
         connection.execute(sql.SQL("create database {}").format(identifier))
-    dsn = make_conninfo(admin_dsn, dbname=name)
-    create(dsn, at)
-    return dsn
+    return make_conninfo(admin_dsn, dbname=name)
 
 
 def create(dsn: str, at: datetime = STARTS) -> None:

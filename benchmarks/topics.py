@@ -1,12 +1,16 @@
-"""Topics of the bench: made anew, and filled with the dataset."""
+"""Topics of the bench: made anew, and filled."""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from benchmarks.dataset import PARTITIONS, records
+from streams.events import EncodedEvent
 
 #: A producer under load fills such batches; small ones would measure the readers' framing.
 BATCH_BYTES = 128 * 1024
@@ -31,6 +35,14 @@ async def create(brokers: str, topic: str) -> None:
 
 async def fill(brokers: str, topic: str, rows: int, *, repeats: bool = False) -> int:
     """Appends the dataset to a topic; gives the number of records."""
+    listed = ((topic, partition, record) for partition, record in records(rows, repeats=repeats))
+    return (await append(brokers, listed))[topic]
+
+
+async def append(
+    brokers: str, listed: Iterable[tuple[str, int, EncodedEvent]]
+) -> Mapping[str, int]:
+    """Appends (topic, partition, record) in full batches; gives the number of each topic."""
     producer = AIOKafkaProducer(
         bootstrap_servers=brokers,
         enable_idempotence=True,
@@ -38,25 +50,25 @@ async def fill(brokers: str, topic: str, rows: int, *, repeats: bool = False) ->
         max_batch_size=BATCH_BYTES,
     )
     await producer.start()
-    count = 0
+    batches: dict[tuple[str, int], BatchBuilder] = {}
+    counts: Counter[str] = Counter()
     try:
-        batches = [producer.create_batch() for _ in range(PARTITIONS)]
-        for partition, record in records(rows, repeats=repeats):
-            count += 1
-            if not _append(batches[partition], record.key, record.value, record.headers):
-                await producer.send_batch(batches[partition], topic, partition=partition)
-                batches[partition] = producer.create_batch()
-                _append(batches[partition], record.key, record.value, record.headers)
-        for partition, batch in enumerate(batches):
-            if batch.record_count():
-                await producer.send_batch(batch, topic, partition=partition)
+        for topic, partition, record in listed:
+            counts[topic] += 1
+            batch = batches.get((topic, partition))
+            if batch is None or not _append(batch, record):
+                if batch is not None:
+                    await producer.send_batch(batch, topic, partition=partition)
+                batch = batches[topic, partition] = producer.create_batch()
+                _append(batch, record)
+        for (topic, partition), batch in batches.items():
+            await producer.send_batch(batch, topic, partition=partition)
         await producer.flush()
     finally:
         await producer.stop()
-    return count
+    return counts
 
 
-def _append(
-    batch: BatchBuilder, key: bytes, value: bytes, headers: list[tuple[str, bytes]]
-) -> bool:
-    return batch.append(key=key, value=value, timestamp=None, headers=headers) is not None
+def _append(batch: BatchBuilder, record: EncodedEvent) -> bool:
+    taken = batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers)
+    return taken is not None
