@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -12,7 +14,10 @@ from streams.embedded import stack as embedded
 from streams.embedded.home import Home
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
+from tests.survival.account_scene import AccountScene
 from tests.survival.scene import Scene
+
+S = TypeVar("S", bound=Scene)
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +35,20 @@ def survival_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 @pytest.fixture
 def scene(survival_home: Home, tmp_path: Path) -> Iterator[Scene]:
     """A topic, a group and a database of the scenario's own."""
-    embedded.start(survival_home.path)  # an earlier scenario may have failed while it was down
-    scene = Scene(survival_home, tmp_path)
+    with _on(Scene(survival_home, tmp_path)) as scene:
+        yield scene
+
+
+@pytest.fixture
+def account_scene(survival_home: Home, tmp_path: Path) -> Iterator[AccountScene]:
+    """The same for the projection `account`: three topics."""
+    with _on(AccountScene(survival_home, tmp_path)) as scene:
+        yield scene
+
+
+@contextmanager
+def _on(scene: S) -> Iterator[S]:
+    embedded.start(scene.home.path)  # an earlier scenario may have failed while it was down
     scene.set_up()
     yield scene
     scene.tear_down()

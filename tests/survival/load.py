@@ -1,4 +1,4 @@
-"""A steady load of everything that a price topic may hold: seeded, written by hand."""
+"""A steady load; and everything that a price topic may hold: seeded, written by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import asyncio
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Iterable
 from random import Random
 from typing import Any
 
@@ -30,7 +32,19 @@ _GARBAGE: list[bytes] = [
 ]
 
 
-class Market:
+class Source(ABC):
+    """Where the records of a load come from."""
+
+    @abstractmethod
+    def draw(self) -> EncodedEvent:
+        """The next record."""
+
+    def rest(self) -> Iterable[EncodedEvent]:
+        """What is still to be written once the load ends."""
+        return ()
+
+
+class Market(Source):
     """Draws records: trades, late trades, quotes, index values, repeats, conflicts, garbage."""
 
     def __init__(self, topic: str, seed: int) -> None:
@@ -134,12 +148,12 @@ class Market:
 
 
 class Load(threading.Thread):
-    """Writes a market's records at a steady rate until it is told to stop."""
+    """Writes a source's records at a steady rate until it is told to stop."""
 
-    def __init__(self, endpoints: Endpoints, market: Market, per_second: int) -> None:
+    def __init__(self, endpoints: Endpoints, source: Source, per_second: int) -> None:
         super().__init__(daemon=True)
         self._endpoints = endpoints
-        self._market = market
+        self._source = source
         self._per_second = per_second
         self._done = threading.Event()
         self._error: BaseException | None = None
@@ -164,9 +178,11 @@ class Load(threading.Thread):
             while not self._done.is_set():
                 due = int((time.monotonic() - begin) * self._per_second)
                 for _ in range(min(due - sent, self._per_second)):
-                    await producer.send_record(self._market.draw())
+                    await producer.send_record(self._source.draw())
                 sent = due
                 await asyncio.sleep(0.02)
+            for record in self._source.rest():
+                await producer.send_record(record)
             await producer.flush()
 
 

@@ -1,4 +1,4 @@
-"""A stage for one scenario: a topic, a database, workers in processes of their own, a load."""
+"""A stage for one scenario: topics, a database, workers in processes of their own, a load."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import psycopg
 from confluent_kafka import TopicPartition
 from psycopg import sql
 
+from projections.base import Partition
 from projections.migrations import migrate
 from streams.admin import Broker
 from streams.embedded import stack as embedded
@@ -30,7 +31,7 @@ from streams.events.catalogue import TOPICS, dead_letter_spec
 from streams.settings import Endpoints
 from tests.fold import differences, fold, read_log
 from tests.projections.registered import registered
-from tests.survival.load import Load, Market
+from tests.survival.load import Load, Market, Source
 from tests.survival.tally import Tally, digest
 
 _ROOT = Path(__file__).parents[2]
@@ -98,13 +99,20 @@ class WorkerProcess:
 
 
 class Scene:
-    """What a scenario plays on; every test has its own, all share one stack."""
+    """What a scenario plays on; every test has its own, all share one stack.
+
+    This one is about prices. A kind of scene says which topics of the catalogue it replaces by its
+    own, what its workers project, what its load writes and what must then be in the tables.
+    """
+
+    replaces: ClassVar[tuple[str, ...]] = ("price.ticks",)
+    projections: ClassVar[tuple[str, ...]] = BOTH
 
     def __init__(self, home: Home, folder: Path) -> None:
         self.home = home
         self.folder = folder
         self.name = f"survival-{secrets.token_hex(4)}"
-        self.topic = self.name
+        self.topics = {topic: f"{self.name}-{topic}" for topic in self.replaces}
         self.dsn = home.dsn(self.name)
         self.workers: list[WorkerProcess] = []
         self._loads: list[Load] = []
@@ -113,8 +121,22 @@ class Scene:
     def endpoints(self) -> Endpoints:
         return Endpoints(self.home.brokers, {}, self.dsn, True, True)
 
+    @property
+    def topic(self) -> str:
+        """The scene's topic, where there is one."""
+        (topic,) = self.topics.values()
+        return topic
+
+    @property
+    def partitions(self) -> list[Partition]:
+        return [
+            Partition(topic, number)
+            for topic in self.topics.values()
+            for number in range(PARTITIONS)
+        ]
+
     def set_up(self) -> None:
-        self.create_topic()
+        self.create_topics()
         with psycopg.connect(self.home.dsn(), autocommit=True) as connection:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(self.name)))
         asyncio.run(migrate(self.dsn, registered(Tally())))
@@ -130,12 +152,17 @@ class Scene:
                 sql.SQL("drop database {} with (force)").format(sql.Identifier(self.name))
             )
 
-    def create_topic(self) -> None:
-        """The topic, as the catalogue makes `price.ticks`, and its dead letter topic."""
+    def create_topics(self) -> None:
+        """The topics, as the catalogue makes those that they replace, and for dead letters."""
         broker = Broker(self.endpoints)
-        spec = dataclasses.replace(TOPICS[0], name=self.topic)
-        broker.create([spec, dead_letter_spec(spec)])
-        broker.wait_for([self.topic, spec.dead_letter_topic])
+        specs = [
+            dataclasses.replace(spec, name=self.topics[spec.name])
+            for spec in TOPICS
+            if spec.name in self.topics
+        ]
+        specs += [dead_letter_spec(spec) for spec in specs]
+        broker.create(specs)
+        broker.wait_for([spec.name for spec in specs])
 
     # Workers and load
 
@@ -155,9 +182,9 @@ class Scene:
         task = {
             "brokers": self.home.brokers,
             "dsn": dsn or self.dsn,
-            "topic": self.topic,
+            "topics": self.topics,
             "group": group or self.name,
-            "projections": projections or BOTH,
+            "projections": projections or self.projections,
             "step_by_step": step_by_step,
             "fail": dict(zip(("projection", "step", "nth", "action"), fail, strict=True))
             if fail
@@ -169,52 +196,50 @@ class Scene:
 
     def load(self, per_second: int = 1000, seed: int = 1) -> Load:
         """Starts a load."""
-        load = Load(self.endpoints, Market(self.topic, seed), per_second)
+        load = Load(self.endpoints, self.source(seed), per_second)
         self._loads.append(load)
         load.start()
         return load
 
+    def source(self, seed: int) -> Source:
+        """What a load writes."""
+        return Market(self.topic, seed)
+
     # What the log and the database hold
 
-    def ends(self) -> dict[int, int]:
+    def ends(self) -> dict[Partition, int]:
         """The end offset of each partition."""
         broker = Broker(self.endpoints)
-        return {
-            partition: broker.bounds(TopicPartition(self.topic, partition))[1]
-            for partition in range(PARTITIONS)
-        }
+        return {one: broker.bounds(TopicPartition(*one))[1] for one in self.partitions}
 
     def query(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.dsn, autocommit=True, connect_timeout=5) as connection:
             return connection.execute(query.encode(), arguments).fetchall()
 
-    def checkpoints(self, projection: str) -> dict[int, int]:
+    def checkpoints(self, projection: str) -> dict[Partition, int]:
         """The next offset of each partition, as far as there is a checkpoint."""
-        return dict(
-            self.query(
-                "select partition, next_offset from checkpoints"
-                " where projection = %s and topic = %s",
-                projection,
-                self.topic,
-            )
-        )
+        return self._of_partitions("next_offset", projection)
 
-    def epochs(self, projection: str) -> dict[int, int]:
-        return dict(
-            self.query("select partition, epoch from checkpoints where projection = %s", projection)
+    def epochs(self, projection: str) -> dict[Partition, int]:
+        return self._of_partitions("epoch", projection)
+
+    def _of_partitions(self, column: str, projection: str) -> dict[Partition, int]:
+        found = self.query(
+            f"select topic, partition, {column} from checkpoints"
+            " where projection = %s and topic = any(%s)",
+            projection,
+            list(self.topics.values()),
         )
+        return {Partition(topic, number): value for topic, number, value in found}
 
     def wait_for_progress(self, *projections: str, seconds: float = DEADLINE) -> float:
         """Waits until every partition has moved from where it is now, under load."""
-        before = {name: self.checkpoints(name) for name in projections or BOTH}
+        before = {name: self.checkpoints(name) for name in projections or self.projections}
 
         def moved() -> bool:
             for name, offsets in before.items():
                 now = self.checkpoints(name)
-                if not all(
-                    now.get(partition, 0) > offsets.get(partition, 0)
-                    for partition in range(PARTITIONS)
-                ):
+                if not all(now.get(one, 0) > offsets.get(one, 0) for one in self.partitions):
                     return False
             return True
 
@@ -225,7 +250,7 @@ class Scene:
         ends = {partition: end for partition, end in self.ends().items() if end}
 
         def drained() -> bool:
-            for name in projections or BOTH:
+            for name in projections or self.projections:
                 at = self.checkpoints(name)
                 if any(at.get(partition) != end for partition, end in ends.items()):
                     return False
@@ -318,3 +343,26 @@ class Watch:
 def frozen(worker: WorkerProcess) -> None:
     wait_for("the worker froze", lambda: worker.is_frozen or not worker.lives)
     assert worker.lives, worker.output
+
+
+def thaw_after_takeover(scene: Scene, projection: str, step: str) -> None:
+    """What a frozen owner had not committed is written once: by the heir, or by itself after a new
+    claim. It thaws when all is projected.
+    """
+    load = scene.load(per_second=300)
+    victim = scene.worker(projection, fail=(projection, step, 5, "freeze"))
+    frozen(victim)
+    heir = scene.worker(projection)
+    scene.wait_for_progress(projection)
+    load.finish()
+    scene.wait_until_drained(projection)
+    held = scene.epochs(projection)
+    victim.send(signal.SIGCONT)
+    # Back in the group, it claims its share anew: only that moves the epochs.
+    wait_for("the victim rejoined", lambda: scene.epochs(projection) != held)
+    scene.wait_until_drained(projection)
+    scene.verify(projection)
+    assert "fenced: another worker has the partitions" in victim.output
+    assert heir.lives, heir.output
+    heir.kill()
+    victim.kill()

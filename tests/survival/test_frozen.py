@@ -8,7 +8,13 @@ import time
 import pytest
 
 from projections.unit import TRANSACTION_TIMEOUT_MS
-from tests.survival.scene import PARTITIONS, Scene, frozen, wait_for
+from tests.survival.scene import (
+    PARTITIONS,
+    Scene,
+    frozen,
+    thaw_after_takeover,
+    wait_for,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,21 +64,4 @@ def test_frozen_past_its_session(scene: Scene, step: str) -> None:
 
 
 def test_frozen_owner_cannot_commit_late(scene: Scene) -> None:
-    """What it had not committed is written once: by the heir, or by itself after a new claim."""
-    load = scene.load(per_second=300)
-    victim = scene.worker("prices", fail=("prices", "before_commit", 5, "freeze"))
-    frozen(victim)
-    heir = scene.worker("prices")
-    scene.wait_for_progress("prices")
-    load.finish()
-    scene.wait_until_drained("prices")
-    held = scene.epochs("prices")
-    victim.send(signal.SIGCONT)
-    # Back in the group, it claims its share anew: only that moves the epochs.
-    wait_for("the victim rejoined", lambda: scene.epochs("prices") != held)
-    scene.wait_until_drained("prices")
-    scene.verify("prices")
-    assert "fenced: another worker has the partitions" in victim.output
-    assert heir.lives, heir.output
-    heir.kill()
-    victim.kill()
+    thaw_after_takeover(scene, "prices", "before_commit")

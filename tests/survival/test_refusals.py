@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from projections.base import Partition
 from tests.survival.scene import BOTH, PARTITIONS, Scene, WorkerProcess, wait_for
 
 REFUSED = 75
@@ -38,7 +39,7 @@ def make_anew(scene: Scene) -> None:
     for done in deleted.values():
         done.result(timeout=60)
     time.sleep(1)  # the broker takes a moment after it said that it is done
-    scene.create_topic()
+    scene.create_topics()
 
 
 def delete_before(scene: Scene, partition: int, offset: int) -> None:
@@ -81,7 +82,7 @@ def test_checkpoint_beyond_the_log(scene: Scene) -> None:
     before = scene.checkpoints("prices")
     said = refusal(scene.worker("prices"))
     assert f"{scene.topic}[2]" in said
-    assert str(before[2]) in said
+    assert str(before[Partition(scene.topic, 2)]) in said
     assert scene.checkpoints("prices") == before
 
 
@@ -95,7 +96,7 @@ def test_checkpoint_before_the_log(scene: Scene) -> None:
         lambda: all(end > before[partition] + 10 for partition, end in scene.ends().items()),
     )
     load.finish()
-    cut = before[1] + 5
+    cut = before[Partition(scene.topic, 1)] + 5
     delete_before(scene, 1, cut)
     said = refusal(scene.worker("prices"))
     assert f"{scene.topic}[1]" in said

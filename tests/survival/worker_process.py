@@ -2,10 +2,11 @@
 
 `python -m tests.survival.worker_process TASK` from the root of the repository.
 
-The task is one JSON object: {"brokers", "dsn", "topic", "group", "projections", "step_by_step",
-"fail"}. With `step_by_step` no unit goes to the server at once. `fail`, where it is set, names a
-step of a projection's unit of work and what happens when it is reached for the nth time:
-{"projection", "step", "nth", "action"}.
+The task is one JSON object: {"brokers", "dsn", "topics", "group", "projections", "step_by_step",
+"fail"}. `topics` leads from topics of the catalogue to those that take their place. With
+`step_by_step` no unit goes to the server at once. `fail`, where it is set, names a step of a
+projection's unit of work and what happens when it is reached for the nth time: {"projection",
+"step", "nth", "action"}.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ import faust
 import psycopg
 
 import streams.app
-from projections import checkpoint, deadletter
+from projections import account, checkpoint, deadletter
 from projections import unit as unit_of_work
+from projections.account import Account
 from projections.base import Connection, Projection
 from projections.prices import Prices, derived, history
 from projections.unit import Projector
@@ -38,7 +40,11 @@ from tests.survival.tally import Tally
 
 unit: Any = unit_of_work  # for what it does not export
 ACTIONS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
-PROJECTIONS: dict[str, type[Projection[Any]]] = {"prices": Prices, "tally": Tally}
+PROJECTIONS: dict[str, type[Projection[Any]]] = {
+    "account": Account,
+    "prices": Prices,
+    "tally": Tally,
+}
 
 
 class Failpoint:
@@ -66,6 +72,7 @@ def install(point: Failpoint) -> None:
     around(deadletter, "insert", after=lambda _, name, *__: point.reach(name, "after_dead_letters"))
     around(derived, "write_seconds", before=lambda *_: point.reach("prices", "before_seconds"))
     around(derived, "write_latest", before=lambda *_: point.reach("prices", "before_latest"))
+    around(account, "derive", before=lambda *_: point.reach("account", "before_deriving"))
     around(Projector, "claim", after=lambda self, *_: point.reach(name_of(self), "after_claim"))
     around(Projector, "commit", before=lambda self, *_: point.reach(name_of(self), "before_unit"))
     for projection in PROJECTIONS.values():
@@ -165,16 +172,20 @@ def main() -> int:
     log_to_stderr()
     announce_signal_handlers()
     task = json.loads(sys.argv[1])
-    # The scenario's topic takes the place of `price.ticks`.
-    spec = dataclasses.replace(catalogue.TOPICS[0], name=task["topic"])
-    catalogue.TOPICS = (spec, *catalogue.TOPICS)
+    topics: dict[str, str] = task["topics"]
+    own = [
+        dataclasses.replace(spec, name=topics[spec.name])
+        for spec in catalogue.TOPICS
+        if spec.name in topics
+    ]
+    catalogue.TOPICS = (*own, *catalogue.TOPICS)
     streams.app.group_name = lambda projection: f"{task['group']}-{projection}"
     if task["step_by_step"]:
         unit.SMALL_UNIT = 0
     if task["fail"] is not None:
         install(Failpoint(**task["fail"]))
     chosen = [
-        type(name.title(), (PROJECTIONS[name],), {"topics": (task["topic"],)})()
+        type(name.title(), (PROJECTIONS[name],), {"topics": tuple(topics.values())})()
         for name in task["projections"]
     ]
     endpoints = Endpoints(task["brokers"], {}, task["dsn"], False, False)
