@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from projections.account.market import FINAL, MarketFacts, OrderState, price_of
+from projections.account.market import FINAL, Fill, MarketFacts, OrderState, price_of
 from projections.account.matching import Fee
 from projections.account.positions import Step
 from projections.account.values import ZERO, rounded
@@ -94,7 +94,7 @@ class Holds:
         #: Orders that are over at a time.
         self._ending: dict[datetime, list[str]] = defaultdict(list)
         #: Fills stamped before their order's creation, which count at its creation.
-        self._early: dict[str, list[Decimal]] = defaultdict(list)
+        self._early: dict[str, list[Fill]] = defaultdict(list)
 
     def flows(self) -> Iterator[Flow]:
         """The holds (negative) and releases (positive), in order."""
@@ -105,12 +105,13 @@ class Holds:
                 if (order := what.fill.order_id) in self._holds and order is not None:
                     yield self._change(order, time, self._holds[order].without(what.fill.count))
                 elif order is not None:
-                    self._early[order].append(what.fill.count)
+                    self._early[order].append(what.fill)
             elif turn == 0:
                 yield self._begin(what, time, net)
-                for count in self._early.pop(order_id, ()):
+                for fill in self._early.pop(order_id, ()):
                     if order_id in self._holds:
-                        yield self._change(order_id, time, self._holds[order_id].without(count))
+                        after = self._holds[order_id].without(fill.count)
+                        yield self._change(order_id, time, after)
             elif order_id in self._holds:
                 hold = self._holds[order_id]
                 yield self._change(order_id, time, hold.without(hold.left))
@@ -127,8 +128,9 @@ class Holds:
 
     def _begin(self, order: OrderState, time: datetime, net: Decimal) -> Flow:
         assert order.yes_price is not None
-        own = sum(self._early.get(order.order_id, ()), ZERO)
-        held = max(ZERO, own - net if order.side == "yes" else net + own)
+        for fill in self._early.get(order.order_id, ()):  # one may contradict its side
+            net -= fill.count if fill.side == "yes" else -fill.count
+        held = max(ZERO, -net if order.side == "yes" else net)
         covered = min(order.initial_count, max(ZERO, held - self._relied_upon(order.side, time)))
         price = price_of(order.side, order.yes_price)
         hold = _Hold(order.side, price, covered, order.initial_count)

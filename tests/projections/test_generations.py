@@ -23,7 +23,10 @@ from tests.projections.dummy.tally import Tally
 from tests.projections.logs import claim, log_of, rows, trade
 from tests.projections.registered import registered
 
-NAMES = ["0001_spine", "0002_reference_venues", "0003_advance_checkpoints"]
+NAMES = [
+    *("0001_spine", "0002_reference_venues", "0003_advance_checkpoints"),
+    "0004_market_venue",
+]
 ALL = [f"migration {name}" for name in NAMES]
 TABLES = [f"tables of {name}, generation 1" for name in PROJECTIONS]
 

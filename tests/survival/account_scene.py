@@ -73,14 +73,11 @@ def _ruled(table: str, row: Row) -> Row:
 
 def _unequal(name: str, wanted: Counter[Any], found: Counter[Any]) -> list[str]:
     lacking, excess = wanted - found, found - wanted
-    return [
-        *(f"{name} lacks {row}" for row in sorted_some(lacking, limit=3)),
-        *(f"{name} should not have {row}" for row in sorted_some(excess, limit=3)),
-        *(
-            [f"{name}: {lacking.total()} missing, {excess.total()} too many"]
-            * bool(lacking | excess)
-        ),
-    ]
+    lines = [f"{name} lacks {row}" for row in sorted_some(lacking, limit=3)]
+    lines += [f"{name} should not have {row}" for row in sorted_some(excess, limit=3)]
+    if lines:
+        lines.append(f"{name}: {lacking.total()} missing, {excess.total()} too many")
+    return lines
 
 
 def _in_json(key: tuple[Any, ...]) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -22,7 +23,11 @@ from streams.events import PriceTrade, decode
 ROOT = Path(__file__).parents[3]
 Trades = set[tuple[str, str, str]]
 
-_CLOSED = "select count(distinct close_method) from trades where status = 'closed'"
+_CLOSED = """
+select count(*) filter (where close_method = 'expired') > 0,
+    count(*) filter (where close_method <> 'expired') > 0
+from trades where status = 'closed' and asked_at > %s
+"""
 
 
 class Tape:
@@ -30,6 +35,7 @@ class Tape:
 
     def __init__(self, home: Home, folder: Path) -> None:
         self.home = home
+        self._started = datetime.now(UTC)
         self.output = folder / "output"
         self._folder = folder
         self._environment = {
@@ -62,9 +68,11 @@ class Tape:
         await_(lambda: re.search(r"prices [1-9][0-9,]*/s", self.output.read_text()) is not None)
 
     def wait_for_trades(self) -> None:
-        """Until a trade was closed by a command, and another one paid by a settlement."""
+        """Until a trade of this run was closed by a command, and another paid by a settlement."""
         with psycopg.connect(self.home.dsn(), autocommit=True) as connection:
-            await_(lambda: connection.execute(_CLOSED).fetchone() == (2,), 120)
+            await_(
+                lambda: connection.execute(_CLOSED, [self._started]).fetchone() == (True, True), 120
+            )
 
     def processes(self) -> list[psutil.Process]:
         """Its own and its children, which inherit the folder; the stack's daemons do not."""
