@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from streams.events.types import moment
 
-__all__ = ["PRODUCTS", "Market", "Step"]
+__all__ = ["PRODUCTS", "Market", "Step", "rfc3339"]
 
 _SATOSHI = 100_000_000
 
@@ -94,7 +94,7 @@ class Market:
             "last_trade_id": book.trade_id,
             "product_id": product,
             "sequence": book.sequence,
-            "time": _rfc3339(now),
+            "time": rfc3339(now),
         }
 
     def _walk(self, product: _Product) -> None:
@@ -124,7 +124,7 @@ class Market:
             "price": _decimal(price, 2),
             "product_id": product.name,
             "sequence": product.sequence,
-            "time": _rfc3339(now),
+            "time": rfc3339(now),
         }
 
     def _ticker(
@@ -159,5 +159,6 @@ def _decimal(units: int, places: int) -> str:
     return f"{whole}.{fraction:0{places}d}"
 
 
-def _rfc3339(micros: int) -> str:
+def rfc3339(micros: int) -> str:
+    """As venues write a time: microseconds since 1970 UTC in RFC 3339, all six digits."""
     return moment(micros).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

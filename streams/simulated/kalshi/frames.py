@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import orjson
 
-from streams.events.types import Side, moment
+from streams.events.types import Side
 from streams.simulated.kalshi.changes import (
     Cash,
     Change,
@@ -25,6 +25,7 @@ from streams.simulated.kalshi.changes import (
 from streams.simulated.kalshi.markets import SECOND
 from streams.simulated.kalshi.orders import ONE, ZERO, Fill, Order
 from streams.simulated.kalshi.positions import Position, Settlement
+from streams.simulated.market import rfc3339
 
 __all__ = ["Frames", "Said"]
 
@@ -189,7 +190,7 @@ def _ticker(quote: Quote) -> Json:
         "last_trade_size_fp": _count(quote.last.size),
         "ts": quote.time // SECOND,
         "ts_ms": quote.time // 1000,
-        "time": _rfc3339(quote.time),
+        "time": rfc3339(quote.time),
     }
 
 
@@ -238,7 +239,7 @@ def _settlement(settlement: Settlement) -> Json:
         "revenue": _cents(settlement.revenue),
         "value": 100 if settlement.result == "yes" else 0,
         "fee_cost": _cost(before.fees),
-        "settled_time": _rfc3339(settlement.time),
+        "settled_time": rfc3339(settlement.time),
     }
 
 
@@ -283,7 +284,3 @@ def _count(contracts: Decimal) -> str:
 def _cents(dollars: Decimal) -> int:
     """Whole cents; the venue cuts off what is less."""
     return int(dollars * 100)
-
-
-def _rfc3339(time: int) -> str:
-    return f"{moment(time):%Y-%m-%dT%H:%M:%S.%fZ}"

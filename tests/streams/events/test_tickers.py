@@ -13,8 +13,8 @@ from streams.events.tickers import EASTERN, read_ticker
 from tests.strategies import tickers
 
 
-def utc(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]
+def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, tzinfo=UTC)
 
 
 def closing(text: str) -> datetime | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
-from streams.events import Event
+from streams.events import Event, TradeCommand
 from streams.events.types import Side
 from streams.simulated.kalshi.changes import Change
 from streams.simulated.kalshi.exchange import Exchange
@@ -97,11 +97,11 @@ def simulated(seed: int, seconds: int) -> Iterator[Event]:
     """All events of a simulation whose commands come back to it a step later."""
     walk, now = Walk(seed), NOON
     simulation = Simulation(ACCOUNT, seed, now)
-    asked: list[Event] = []
+    asked: Sequence[TradeCommand] = ()
     for _ in range(seconds * SECOND // _STEP):
         for command in asked:
-            yield from simulation.execute(command, now)  # type: ignore[arg-type]
+            yield from simulation.execute(command, now)
         yield from simulation.advance(now, walk.move())
-        asked = list(simulation.trade(now))
+        asked = simulation.trade(now)
         yield from asked
         now += _STEP

@@ -36,8 +36,8 @@ def with_cash(dollars: str) -> Account:
     return account
 
 
-def placed(account: Account, *args: object) -> Order:
-    return account.place(order(*args), ZERO)  # type: ignore[arg-type]
+def placed(account: Account, side: Side, count: str, limit: str, number: int = 1) -> Order:
+    return account.place(order(side, count, limit, number), ZERO)
 
 
 def filled(account: Account, one: Order, price: str, count: str, *, maker: bool = False) -> Fill:
