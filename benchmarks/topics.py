@@ -40,14 +40,16 @@ async def fill(brokers: str, topic: str, rows: int, *, repeats: bool = False) ->
 
 
 async def append(
-    brokers: str, listed: Iterable[tuple[str, int, EncodedEvent]]
+    brokers: str,
+    listed: Iterable[tuple[str, int, EncodedEvent]],
+    batch_bytes: int = BATCH_BYTES,
 ) -> Mapping[str, int]:
     """Appends (topic, partition, record) in full batches; gives the number of each topic."""
     producer = AIOKafkaProducer(
         bootstrap_servers=brokers,
         enable_idempotence=True,
         compression_type="lz4",
-        max_batch_size=BATCH_BYTES,
+        max_batch_size=batch_bytes,
     )
     await producer.start()
     batches: dict[tuple[str, int], BatchBuilder] = {}

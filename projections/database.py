@@ -70,6 +70,19 @@ async def at_once(connection: Connection) -> AsyncIterator[None]:
         raise errors.InFailedSqlTransaction(f"COMMIT ended as {commit.statusmessage}")
 
 
+@asynccontextmanager
+async def pipelined(connection: Connection) -> AsyncIterator[None]:
+    """Statements are sent without waiting for the ones before; COPY is not possible.
+
+    An error is raised where a result is fetched, or at the end.
+    """
+    if is_at_once(connection):
+        yield
+        return
+    async with connection.pipeline():
+        yield
+
+
 def is_at_once(connection: Connection) -> bool:
     """Whether statements are being sent without waiting for the ones before."""
     return connection.pgconn.pipeline_status != PipelineStatus.OFF

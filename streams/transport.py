@@ -19,7 +19,6 @@ import faust
 import psycopg
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -28,6 +27,7 @@ from projections.base import Batch, Partition
 from projections.checkpoint import LogStart
 from projections.errors import Refusal
 from streams.errors import UserError
+from streams.fetching import Progress, oldest_first
 from streams.ledger import Fetch, Ledger
 from streams.settings import Endpoints
 from streams.topics import topic_ids
@@ -41,6 +41,9 @@ _BACKOFF = (0.1, 0.2, 0.5, 1.0)
 _COPY_TIMEOUT = 5.0
 #: How often (seconds) the fetcher looks whether the agent has caught up.
 _ROOM_POLL = 0.002
+#: The broker may hold a fetch this long (milliseconds) while nothing is there. Not longer: until it
+#: answers, a partition that was emptied meanwhile is not asked for again.
+_FETCH_MAX_WAIT_MS = 100
 #: The broker has this long (seconds) to say where the logs begin and end.
 _BOUNDS_TIMEOUT = 5.0
 #: A revocation waits this long (seconds) for the unit that is under way.
@@ -53,17 +56,40 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     Fetch and seek run in this thread's loop, so the tag cannot be wrong.
     """
 
-    #: How many seeks this thread has done.
-    seeks = 0
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.progress = Progress()
 
-    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
-        _leave_records_bare(consumer)
-        fetched = await super()._fetch_records(consumer, *args, **kwargs)
-        batches = [Batch(Partition(*tp), got) for tp, got in fetched.items() if got]
+    @property
+    def seeks(self) -> int:
+        """How many seeks this thread has done."""
+        return self.progress.seeks
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = _FETCH_MAX_WAIT_MS  # Faust's own is 1,500
+        return consumer
+
+    async def _fetch_records(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        active_partitions: Any,
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> Any:
+        fetched = await oldest_first(
+            super()._fetch_records,
+            consumer,
+            active_partitions,
+            timeout,
+            max_records,
+            self.progress,
+        )
+        batches = [Batch(Partition(*tp), got) for tp, got in fetched.items()]
         return Fetch(self.seeks, batches) if batches else {}
 
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
-        self.seeks += 1
+        self.progress.sought()
         await super()._seek_wait(consumer, partitions)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
@@ -95,17 +121,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Ask the group for a rebalance, without leaving it; callable from any thread."""
         coordinator = self._ensure_consumer()._coordinator
         self.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
-
-
-def _leave_records_bare(consumer: aiokafka.AIOKafkaConsumer) -> None:
-    """Keep the record objects of the C parser; wrapping each costs more than parsing it."""
-    for result in consumer._fetcher._records.values():
-        if type(result) is FetchResult and result._partition_records is not None:
-            result._partition_records._consumer_record = _bare
-
-
-def _bare(_tp: Any, record: Any) -> Any:
-    return record
 
 
 class Consumer(driver.Consumer):

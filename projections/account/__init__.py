@@ -12,9 +12,9 @@ from projections.account.derived import derive, other_markets
 from projections.account.facts import TABLES, Row
 from projections.account.market import Market
 from projections.account.rows import Rows, rows_of
-from projections.account.store import store
+from projections.account.store import find, store
 from projections.base import Batch, Connection, Decoded, Projection, read_events
-from projections.database import BY_INDEX
+from projections.database import BY_INDEX, pipelined
 from projections.locks import lock_keys
 
 __all__ = ["Account"]
@@ -42,17 +42,21 @@ class Account(Projection[Rows]):
     async def write(self, connection: Connection, facts: Rows) -> None:
         if not facts:
             return
-        await connection.execute(BY_INDEX)
-        await self._lock_facts(connection, facts)
+        async with pipelined(connection):
+            await connection.execute(BY_INDEX)
+            await self._lock_facts(connection, facts)
+            await self._write(connection, facts)
+
+    async def _write(self, connection: Connection, facts: Rows) -> None:
         locked = _keys(facts)
         await lock_keys(connection, self.name, locked)
         touched: set[Market] = set()
         tickets: set[str] = set()
-        for name, arrived in facts.items():
-            written = await store(connection, TABLES[name], arrived)
-            if name in _TRADING:
+        for arrived in [await find(connection, TABLES[name], facts[name]) for name in facts]:
+            written = await store(connection, arrived)
+            if arrived.table.name in _TRADING:
                 touched |= {Market(row["account"], row["ticker"]) for row in written}
-            if name == "commands":
+            if arrived.table.name == "commands":
                 tickets = _opened(written)  # those too that a command no longer opens
         if further := tickets - locked:
             await lock_keys(connection, self.name, further)
@@ -72,8 +76,8 @@ class Account(Projection[Rows]):
         legacy: set[str] = set()
         for name in _TRADING & rows.keys():
             for row in rows[name]:
-                key = "/".join(map(str, TABLES[name].key_of(row)[:-1]))
-                (legacy if row["origin"] == "legacy" else native).add(f"{name}/{key}")
+                *key, origin = TABLES[name].key_of(row)
+                (legacy if origin == "legacy" else native).add(f"{name}{key}")
         if legacy:
             await lock_keys(connection, f"{self.name} facts", legacy)
         if native:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 from projections.account.values import content
@@ -49,9 +51,10 @@ class FactTable:
         """The key without the origin."""
         return self.key[:-1]
 
-    def key_of(self, row: Row) -> Key:
-        """The row's natural key and origin."""
-        return tuple(row[name] for name in self.key)
+    @cached_property
+    def key_of(self) -> Callable[[Row], Key]:
+        """Gives a row's natural key and origin."""
+        return itemgetter(*self.key)
 
     def core(self, row: Row) -> Key:
         """What is compared."""

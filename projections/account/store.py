@@ -7,9 +7,11 @@ partition of another market, that fails, and the unit tries again with that row 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from psycopg import AsyncCursor
 from psycopg.rows import dict_row
 
 from projections.account.facts import AUDIT, TABLES, FactTable, Key, Row
@@ -64,25 +66,44 @@ class Statements:
 _STATEMENTS = {name: Statements(table) for name, table in TABLES.items()}
 
 
-async def store(connection: Connection, table: FactTable, rows: Sequence[Row]) -> list[Row]:
+@dataclass
+class Arrived:
+    """Rows on their way into a table of facts, and the question for those that are there."""
+
+    table: FactTable
+    rows: dict[Key, list[Row]]
+    held: AsyncCursor[Row]
+
+
+async def find(connection: Connection, table: FactTable, rows: Iterable[Row]) -> Arrived:
+    """Ask for, and lock, what is held of the keys of these rows, of either origin."""
+    arrived: dict[Key, list[Row]] = {}
+    for row in rows:
+        arrived.setdefault(table.key_of(row), []).append(row)
+    natural = {key[:-1] for key in arrived}
+    named = [dict(zip(table.natural_key, key, strict=True)) for key in natural]
+    cursor = connection.cursor(row_factory=dict_row)
+    await cursor.execute(_STATEMENTS[table.name].find, [as_json(named)])
+    return Arrived(table, arrived, cursor)
+
+
+async def store(connection: Connection, arrived: Arrived) -> list[Row]:
     """Merge these rows into the table.
 
     Where one is new or changed, returns all rows of its natural key, as they are and as they were:
     all touched markets are among them.
     """
-    arrived: dict[Key, list[Row]] = {}
-    for row in rows:
-        arrived.setdefault(table.key_of(row), []).append(row)
-    held = await _find(connection, table, arrived)
-    candidates = {key: [*held.get(key, ()), *came] for key, came in arrived.items()}
+    table = arrived.table
+    held = {table.key_of(row): row for row in await arrived.held.fetchall()}
+    candidates = {
+        key: [held[key], *came] if key in held else came for key, came in arrived.rows.items()
+    }
     contested = {key: some for key, some in candidates.items() if _is_contested(table, some)}
     after = {key: _merged(table, some) for key, some in candidates.items() if key not in contested}
     if contested:
         after |= await _settle(connection, table, contested)
     inserted = [row for key, row in after.items() if key not in held]
-    changed = [
-        row for key, row in after.items() if key in held and _differs(table, held[key][0], row)
-    ]
+    changed = [row for key, row in after.items() if key in held and _differs(table, held[key], row)]
     statements = _STATEMENTS[table.name]
     if inserted:
         await connection.execute(statements.insert, [as_json(inserted)])
@@ -90,18 +111,7 @@ async def store(connection: Connection, table: FactTable, rows: Sequence[Row]) -
         await connection.execute(statements.update, [as_json(changed)])
     written = [*inserted, *changed]
     touched = {table.key_of(row)[:-1] for row in written} if held else set()
-    return written + [row for key, (row,) in held.items() if key[:-1] in touched]
-
-
-async def _find(
-    connection: Connection, table: FactTable, keys: Iterable[Key]
-) -> dict[Key, list[Row]]:
-    """The row held of each of these keys, of either origin, in a list of one."""
-    natural = {key[:-1] for key in keys}
-    named = [dict(zip(table.natural_key, key, strict=True)) for key in natural]
-    cursor = connection.cursor(row_factory=dict_row)
-    await cursor.execute(_STATEMENTS[table.name].find, [as_json(named)])
-    return {table.key_of(row): [row] for row in await cursor.fetchall()}
+    return written + [row for key, row in held.items() if key[:-1] in touched]
 
 
 def _is_contested(table: FactTable, rows: Sequence[Row]) -> bool:

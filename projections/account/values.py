@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
+from functools import lru_cache
 
 import orjson
 
@@ -21,26 +22,26 @@ _TEN_DIGITS = Decimal("1e-10")
 _FAR = Decimal("1e-60")
 _CENT = Decimal("0.01")
 _FEE_RATE = Decimal("0.07")
+#: Amounts and counts come again and again: to look one up takes a fifth of the time.
+_REMEMBERED = 16_384
 _AS_THEY_ARE = orjson.OPT_PASSTHROUGH_DATETIME
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def trimmed(value: Decimal) -> Decimal:
-    """The same number without trailing zeros, and never in scientific notation."""
-    text = str(value)
-    if "E" not in text and ("." not in text or not text.endswith("0")):
-        return value  # most are: the rest of this takes four times as long
+    """The same number without trailing zeros, never in scientific notation, and no minus zero."""
+    if not value:
+        return ZERO
     short = EXACT.normalize(value)
     return EXACT.quantize(short, ONE) if short == EXACT.to_integral_value(short) else short
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def rounded(value: Decimal) -> Decimal:
     """To ten digits after the point, half to even, trimmed.
 
     What divisions left at the far end of the digits is cut off first: it must not decide a half.
     """
-    text = str(value)
-    if "E" not in text and len(text) - 1 - text.find(".") <= 10:
-        return trimmed(value)
     near = value.quantize(_FAR, rounding=ROUND_HALF_EVEN, context=EXACT)
     return trimmed(near.quantize(_TEN_DIGITS, rounding=ROUND_HALF_EVEN, context=EXACT))
 

@@ -14,12 +14,7 @@ from (
             partition by c.ticket_id
             order by c.origin = 'legacy', c.time, c.command_id collate "C", c.account collate "C"
         ) as nth
-    from commands as c
-    where c.kind = 'open' and (
-        c.origin = 'native' or not exists (
-            select from commands as n
-            where n.command_id = c.command_id and n.account = c.account and n.origin = 'native'
-        )
-    )
+    from standing_commands as c
+    where c.kind = 'open'
 ) as opens
 where nth > 1;

@@ -16,25 +16,14 @@ select
     case when (t.kind = 'deposit') = (t.status = 'applied') then 1 else -1 end * (
         case t.kind when 'deposit' then t.amount - t.fee else t.amount + t.fee end
     ) as amount
-from transfers as t
-where (
-        t.status = 'applied'
-        or (
-            t.status = 'returned'
-            and exists (
-                select from transfers as a
-                where a.account = t.account and a.kind = t.kind
-                    and a.transfer_id = t.transfer_id and a.status = 'applied'
-            )
-        )
-    )
-    and (
-        t.origin = 'native'
-        or not exists (
-            select from transfers as n
-            where n.account = t.account and n.kind = t.kind
-                and n.transfer_id = t.transfer_id and n.status = t.status
-                and n.origin = 'native'
+from standing_transfers as t
+where t.status = 'applied'
+    or (
+        t.status = 'returned'
+        and exists (
+            select from transfers as a
+            where a.account = t.account and a.kind = t.kind
+                and a.transfer_id = t.transfer_id and a.status = 'applied'
         )
     );
 

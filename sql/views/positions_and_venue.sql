@@ -9,19 +9,14 @@ select
     p.fees,
     case when s.lacks_it then s.time else p.time end as time,
     coalesce(s.lacks_it, false) as is_absent
-from position_facts as p
+from standing_position_facts as p
 left join lateral (
     select f.time, p.ticker <> all (f.tickers) as lacks_it
     from snapshots as f
     where f.account = p.account and f.bound = 'finished' and f.time > p.time
     order by f.time desc
     limit 1
-) as s on true
-where p.origin = 'native'
-    or not exists (
-        select from position_facts as n
-        where n.account = p.account and n.ticker = p.ticker and n.origin = 'native'
-    );
+) as s on true;
 
 -- Where the venue says otherwise than fills and settlements do: another position, or another
 -- payout. What it said before our newest fill of that market says nothing.
@@ -57,14 +52,6 @@ where p.position <> 0
 union all
 select p.account, p.ticker, 'payout', p.payout, s.revenue, p.updated_at, s.settled_time
 from positions as p
-join settlements as s
+join standing_settlements as s
     on s.account = p.account and s.ticker = p.ticker and s.settled_time = p.settled_at
-where s.revenue <> p.payout
-    and (
-        s.origin = 'native'
-        or not exists (
-            select from settlements as n
-            where n.account = s.account and n.ticker = s.ticker
-                and n.settled_time = s.settled_time and n.origin = 'native'
-        )
-    );
+where s.revenue <> p.payout;

@@ -54,12 +54,8 @@ records (ticket_id, time, what, detail, topic, partition, "offset") as not mater
         c.partition,
         c."offset"
     from tickets as k
-    join commands as c
+    join standing_commands as c
         on c.account = k.account and c.ticker = k.ticker and c.ticket_id = k.named
-    where c.origin = 'native' or not exists (
-        select from commands as n
-        where n.account = c.account and n.command_id = c.command_id and n.origin = 'native'
-    )
     union all
     select
         k.ticket_id,
@@ -70,11 +66,8 @@ records (ticket_id, time, what, detail, topic, partition, "offset") as not mater
         e.partition,
         e."offset"
     from tickets as k
-    join trade_events as e
+    join standing_trade_events as e
         on e.account = k.account and e.ticker = k.ticker and e.ticket_id = k.named
-    where e.origin = 'native' or not exists (
-        select from trade_events as n where n.event_id = e.event_id and n.origin = 'native'
-    )
     union all
     select
         k.ticket_id,
@@ -91,11 +84,7 @@ records (ticket_id, time, what, detail, topic, partition, "offset") as not mater
         o.partition,
         o."offset"
     from ticket_orders as k
-    join orders as o on o.account = k.account and o.order_id = k.order_id
-    where o.origin = 'native' or not exists (
-        select from orders as n
-        where n.account = o.account and n.order_id = o.order_id and n.origin = 'native'
-    )
+    join standing_orders as o on o.account = k.account and o.order_id = k.order_id
     union all
     select
         p.ticket_id,
@@ -109,13 +98,8 @@ records (ticket_id, time, what, detail, topic, partition, "offset") as not mater
         f.partition,
         f."offset"
     from trade_fills as p
-    join fills as f on f.account = p.account and f.trade_id = p.trade_id
-    where p.ticket_id is not null and (
-        f.origin = 'native' or not exists (
-            select from fills as n
-            where n.account = f.account and n.trade_id = f.trade_id and n.origin = 'native'
-        )
-    )
+    join standing_fills as f on f.account = p.account and f.trade_id = p.trade_id
+    where p.ticket_id is not null
     union all
     select
         k.ticket_id,
@@ -131,14 +115,8 @@ records (ticket_id, time, what, detail, topic, partition, "offset") as not mater
         s.partition,
         s."offset"
     from tickets as k
-    join settlements as s on s.account = k.account and s.ticker = k.ticker
-    where k.named = k.ticket_id and (
-        s.origin = 'native' or not exists (
-            select from settlements as n
-            where n.account = s.account and n.ticker = s.ticker
-                and n.settled_time = s.settled_time and n.origin = 'native'
-        )
-    )
+    join standing_settlements as s on s.account = k.account and s.ticker = k.ticker
+    where k.named = k.ticket_id
 )
 select ticket_id, time, what, detail, topic, partition, "offset"
 from records

@@ -1,15 +1,10 @@
 -- Reported outcomes that mean no trade of their account and market.
 create or replace view unmatched_events as
 select e.account, e.event_id, e.kind, e.ticket_id, e.ticker, e.time, e.order_id, e.reason
-from trade_events as e
+from standing_trade_events as e
 left join trades as t
     on t.ticket_id = e.ticket_id and t.account = e.account and t.ticker = e.ticker
 where t.ticket_id is null
-    and (
-        e.origin = 'native' or not exists (
-            select from trade_events as n where n.event_id = e.event_id and n.origin = 'native'
-        )
-    )
     -- A legacy close has a ticket of its own.
     and not exists (
         select from commands as c

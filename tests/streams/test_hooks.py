@@ -22,7 +22,7 @@ import faust
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from confluent_kafka.admin import AdminClient, NewTopic
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
@@ -32,7 +32,7 @@ from projections.base import Batch, Connection, EventProjection, Partition, Reco
 from projections.checkpoint import Checkpoint
 from projections.errors import Refusal
 from projections.migrations import migrate
-from streams import transport
+from streams import fetching, transport
 from streams.app import Rules, build_app
 from streams.embedded.stack import StackInfo
 from streams.events import PriceTrade, encode
@@ -61,6 +61,8 @@ def parameters(function: Callable[..., Any]) -> list[str]:
             ["self", "consumer", "active_partitions", "timeout", "max_records"],
         ),
         (driver.AIOKafkaConsumerThread._seek_wait, ["self", "consumer", "partitions"]),
+        (driver.AIOKafkaConsumerThread._create_worker_consumer, ["self", "transport"]),
+        (Fetcher.fetched_records, ["self", "partitions", "timeout", "max_records"]),
         (driver.AIOKafkaConsumerThread._ensure_consumer, ["self"]),
         (driver.Consumer._new_consumer_thread, ["self"]),
         (faust_consumer.Consumer.getmany, ["self", "timeout"]),
@@ -223,6 +225,13 @@ async def test_positions_come_from_the_checkpoints_not_from_committed_offsets(
     await running.all_seen()
 
 
+async def test_the_broker_may_not_hold_a_fetch_as_long_as_faust_would_let_it(
+    running: Scene,
+) -> None:
+    consumer = running.consumer._consumer_thread._ensure_consumer()
+    assert consumer._fetcher._fetch_max_wait_ms == 100
+
+
 async def test_a_rejoin_in_place_rebalances_and_goes_on(running: Scene) -> None:
     coordinator = running.consumer._thread._ensure_consumer()._coordinator
     generation = coordinator.generation
@@ -319,7 +328,7 @@ async def test_records_are_left_bare_and_hold_all_that_a_projection_needs(scene:
         for result in fetcher._records.values():
             assert type(result) is FetchResult
             assert isinstance(result._partition_records, PartitionRecords)
-        transport._leave_records_bare(consumer)
+        fetching._leave_records_bare(consumer)
         fetched = await consumer.getmany(timeout_ms=10_000)
     finally:
         await consumer.stop()
@@ -361,12 +370,16 @@ async def test_a_fetch_is_tagged_with_the_seeks_done_when_it_returned(
     monkeypatch.setattr(base, "_fetch_records", fetch)
     monkeypatch.setattr(base, "_seek_wait", seek)
     thread = transport.ConsumerThread.__new__(transport.ConsumerThread)
-    consumer = SimpleNamespace(_fetcher=SimpleNamespace(_records={}))
-    task = asyncio.create_task(thread._fetch_records(consumer, None))
-    await begun.wait()
-    await thread._seek_wait(consumer, {})
-    go_on.set()
-    fetched: Fetch = await task
+    thread.progress = fetching.Progress()
+    async with (
+        asyncio.timeout(30),
+        AIOKafkaConsumer(bootstrap_servers=scene.brokers) as consumer,
+    ):
+        task = asyncio.create_task(thread._fetch_records(consumer, set(), 1.0, 10))
+        await begun.wait()
+        await thread._seek_wait(consumer, {})
+        go_on.set()
+        fetched: Fetch = await task
     assert fetched.seek == thread.seeks == 1
     assert [record.offset for batch in fetched.batches for record in batch.records] == [1]
 

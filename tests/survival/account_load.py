@@ -13,20 +13,21 @@ from typing import Any, cast
 
 from streams.events import AccountUnparsed, Event, OpenTrade, TradeCommand, encode
 from streams.events.codec import EncodedEvent
-from tests.projections.account.lives import (
-    ACCOUNT_STORIES,
+from tests.projections.account.lives import kind_of, version
+from tests.projections.account.scribe import (
     ACCOUNTS,
     EVENING,
     SECOND,
-    STORIES,
     Place,
     Scribe,
+    hundredths,
+)
+from tests.projections.account.stories import (
+    ACCOUNT_STORIES,
+    STORIES,
     Ticketed,
     a_settlement,
     an_order,
-    hundredths,
-    kind_of,
-    version,
 )
 from tests.survival.load import Source
 

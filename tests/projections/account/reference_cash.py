@@ -103,7 +103,6 @@ class Flow:
 
     time: datetime
     turn: int
-    name: str
     amount: Fraction
 
 
@@ -124,8 +123,12 @@ def cash_flows(market: Market) -> list[Row]:
 
 
 def rows_of(market: Market, kind: str, ref: str, flows: list[Flow]) -> list[Row]:
-    """The entries of one thing, numbered from zero in time order."""
-    ordered = sorted(flows, key=lambda flow: (flow.time, flow.turn, flow.name))
+    """The entries of one thing, its fills in their order.
+
+    Rule: "`part` numbers the entries of one ref: by time, at one time the creation, then fills in
+    the order of (time, trade id), then the end".
+    """
+    ordered = sorted(flows, key=lambda flow: (flow.time, flow.turn))
     moving = [flow for flow in ordered if rounded(flow.amount)]
     return [
         {
@@ -145,17 +148,17 @@ def of_fill(fill: Row, pairs: dict[str, Fraction]) -> Flow:
     """Rule: "- count * price + one dollar for each pair closed"."""
     price = price_of(fill["side"], fill["yes_price"])
     amount = pairs[fill["trade_id"]] - Fraction(fill["count"]) * price
-    return Flow(fill["time"], 0, "", amount)
+    return Flow(fill["time"], 0, amount)
 
 
 def of_fee(fill: Row, reckoned: dict[str, Fee]) -> Flow:
     """Rule: "- the fee, where there is one"."""
-    return Flow(fill["time"], 0, "", -reckoned[fill["trade_id"]].amount)
+    return Flow(fill["time"], 0, -reckoned[fill["trade_id"]].amount)
 
 
 def of_settlement(settlement: Row) -> Flow:
     """Rule: "the revenue that the venue reported"."""
-    return Flow(settlement["settled_time"], 0, "", Fraction(settlement["revenue"]))
+    return Flow(settlement["settled_time"], 0, Fraction(settlement["revenue"]))
 
 
 def end_of(order: Row) -> datetime | None:
@@ -221,7 +224,7 @@ def hold(market: Market, order: Row, covered: Fraction) -> list[Flow]:
     release". It "holds its limit price for each contract that is not covered"."""
     limit = price_of(order["side"], order["yes_price"])
     held = Fraction(order["initial_count"]) - covered
-    flows = [Flow(order["created"], 0, "", -held * limit)]
+    flows = [Flow(order["created"], 0, -held * limit)]
     filled = released = ZERO
     end = end_of(order)
     for fill in market.fills_of(order["order_id"]):
@@ -232,8 +235,8 @@ def hold(market: Market, order: Row, covered: Fraction) -> list[Flow]:
         now = min(max(filled - covered, ZERO), held)
         # Rule: "fills stamped before it count at its creation".
         time = max(fill["time"], order["created"])
-        flows.append(Flow(time, 1, fill["trade_id"], (now - released) * limit))
+        flows.append(Flow(time, 1, (now - released) * limit))
         released = now
     if end is not None:
-        flows.append(Flow(end, 2, "", (held - released) * limit))
+        flows.append(Flow(end, 2, (held - released) * limit))
     return flows

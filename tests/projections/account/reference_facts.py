@@ -320,8 +320,9 @@ def snapshots(events: Iterable[Event]) -> tuple[list[Row], list[Row]]:
 
 
 def bound_order(event: Bound) -> tuple[int, str]:
-    finished = [sorted(event.tickers)] if isinstance(event, SnapshotFinished) else []
-    return event.time, sha([moment(event.time), *finished])
+    """Rule: "null for what is not there", such as the tickers of a start."""
+    tickers = sorted(event.tickers) if isinstance(event, SnapshotFinished) else None
+    return event.time, sha([moment(event.time), tickers])
 
 
 def native_first(table: str, rows: Iterable[Row]) -> list[Row]:

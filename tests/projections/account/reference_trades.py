@@ -24,7 +24,6 @@ from tests.projections.account.reference_links import (
     asked,
     commands_of_trades,
     failures,
-    orders_of,
 )
 
 
@@ -265,9 +264,11 @@ class Trade:
 
     @cached_property
     def opening_orders(self) -> list[Row]:
-        """The states of its orders of its own side."""
-        ids = orders_of(self.market, self.reckoned.links, self.ticket, self.side)
-        return [self.market.orders[order_id] for order_id in ids if order_id in self.market.orders]
+        """Rule: "An order of the trade opens if its state is of the trade's own side"."""
+        links = self.reckoned.links
+        linked = (state for name, state in self.market.orders.items() if name in links)
+        mine = (state for state in linked if links[state["order_id"]].ticket == self.ticket)
+        return [state for state in mine if state["side"] == self.side]
 
     def has_opening(self, status: str) -> bool:
         return any(order["status"] == status for order in self.opening_orders)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from streams.events import Event
+from streams.events.types import micros_of
 from tests.projections.account.examples import (
     ASKED,
     SECOND,
@@ -220,6 +221,38 @@ def test_fills_stamped_before_their_order_was_created_still_were_covered(migrate
         migrated_dsn,
         [fill(fee="0"), balance("50", 10), resting, sold, balance("54.75", 30)],
     ) == [0]
+
+
+def test_an_early_fill_that_contradicts_its_order_does_not_cover_it(migrated_dsn: str) -> None:
+    """4 NO of an order for 20 YES at 0.40, stamped before it was created.
+
+    Without its own fills nothing was held then, so nothing covers it: it holds 20 x 0.40, and the
+    fill, which counts at its creation, releases 4 x 0.40. Were the fill taken off by the order's
+    side, minus 4 contracts would become minus 8, and 8 NO would seem to cover the order.
+    """
+    run(
+        migrated_dsn,
+        [
+            order(
+                side="yes",
+                status="resting",
+                fill_count="4",
+                remaining_count="16",
+                yes_price="0.40",
+                created=ASKED + 1000,
+            ),
+            fill(side="no", count="4", fee="0", time=ASKED),
+        ],
+    )
+    flows = {
+        (one["kind"], one["ref"], one["part"]): (micros_of(one["time"]) - ASKED, one["amount"])
+        for one in rows(migrated_dsn, "cash_flows")
+    }
+    assert flows == {
+        ("fill", "f1", 0): (0, Decimal("-3.84")),  # 4 x 0.96
+        ("hold", "o1", 0): (1000, Decimal("-8.00")),
+        ("hold", "o1", 1): (1000, Decimal("1.60")),
+    }
 
 
 def test_accounts_have_ledgers_of_their_own(migrated_dsn: str) -> None:

@@ -1,6 +1,7 @@
 """What arrives out of order, twice, contradicting or for nobody: each has its place."""
 
 from decimal import Decimal
+from hashlib import sha256
 from itertools import permutations
 
 import psycopg
@@ -9,7 +10,8 @@ import pytest
 from projections.account import Account
 from projections.base import Batch
 from projections.unit import Projector
-from streams.events import Event
+from streams.events import Event, SnapshotStarted
+from streams.events.types import micros_of
 from tests.projections.account.examples import (
     ACCOUNT,
     ASKED,
@@ -128,6 +130,26 @@ def test_a_command_id_with_two_contents_keeps_the_smaller_and_tells_the_other(
         assert row(migrated_dsn, "trades")["requested"] == 10
         lost = row(migrated_dsn, "account_conflicts")
         assert (lost["fact"], lost["body"]["count"]) == ("commands", "11")
+
+
+def test_a_snapshot_that_started_twice_started_first_and_the_other_is_told(
+    migrated_dsn: str,
+) -> None:
+    first, second = (
+        SnapshotStarted(
+            account=ACCOUNT,
+            origin="native",
+            received=ASKED,
+            raw=None,
+            snapshot_id="s1",
+            time=ASKED + seconds * SECOND,
+        )
+        for seconds in (0, 1)
+    )
+    run(migrated_dsn, [second, first], [1])
+    assert micros_of(row(migrated_dsn, "snapshots")["time"]) == ASKED
+    lost = row(migrated_dsn, "account_conflicts")
+    assert lost["content"] == sha256(f"[{ASKED + SECOND},null]".encode()).hexdigest()
 
 
 def test_a_fill_by_two_channels_is_one_and_each_fills_what_the_other_lacks(
