@@ -100,12 +100,11 @@ def _throughput(
         repeated = _topic(info, options.rows, repeats=True)
     for number, result in runner.rounds(info, contenders, clean, repeated, options.rounds):
         found.add(result)
-        console.print(
+        _say(
+            console,
             f"round {number + 1}  {result.name:<16} {result.rate:>9,.0f} rows/s"
             f"  {result.cpu:>6.1f} CPU s/million  {result.rss / 1e6:>5,.0f} MB"
             f"  {result.commits} commits",
-            highlight=False,
-            soft_wrap=True,
         )
 
 
@@ -118,11 +117,10 @@ def _latency(info: StackInfo, rounds: int, found: report.Report, console: Consol
             result = latency.measure(info, contender)
             name = "plain" if isinstance(contender, PlainInsert) else "ours"
             found.latencies.setdefault(name, []).append(result)
-            console.print(
+            _say(
+                console,
                 f"round {number + 1}  latency {name:<8} p50 {result.p50:.1f} ms"
                 f"  p99 {result.p99:.1f} ms  {result.events:,} events",
-                highlight=False,
-                soft_wrap=True,
             )
 
 
@@ -132,30 +130,32 @@ def _account(
     if ACCOUNT in options.only:
         for one in backfill.rounds(info, options.rounds, options.fills):
             found.backfills.append(one)
-            console.print(
-                f"account   {one.rate:>9,.0f} fills and orders/s  {one.all_rate:,.0f} events/s"
+            _say(
+                console,
+                f"account   {one.workers} worker(s) {one.rate:>9,.0f} events/s"
+                f"  of these {one.trading_rate:,.0f} fills and orders/s"
                 f"  {one.cpu:.1f} CPU s/million  {one.rss / 1e6:,.0f} MB  {one.commits} commits",
-                highlight=False,
-                soft_wrap=True,
             )
     if GROWTH in options.only:
         for cost in growth.rounds(info, options.rounds):
             found.growths.append(cost)
-            console.print(
+            _say(
+                console,
                 f"growth    {cost.seconds:.2f} s for {growth.NEW_FILLS:,} fills beside"
                 f" {cost.held:,}, units of {cost.unit:,}",
-                highlight=False,
-                soft_wrap=True,
             )
     if MARKS in options.only:
         for seen in marks.rounds(info, options.rounds):
             found.marks.append(seen)
-            console.print(
+            _say(
+                console,
                 f"marks     p50 {seen.latency.p50:.1f} ms  p99 {seen.latency.p99:.1f} ms"
                 f"  {seen.latency.events:,} quotes, reading the view {seen.read_ms:.1f} ms",
-                highlight=False,
-                soft_wrap=True,
             )
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True)
 
 
 def _topic(info: StackInfo, rows: int, *, repeats: bool) -> runner.Topic:

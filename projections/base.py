@@ -144,8 +144,7 @@ class Projection(ABC, Generic[F]):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """An event and where in the log it stands; `appended` in milliseconds since 1970 UTC."""
 
     source: Partition

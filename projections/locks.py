@@ -30,5 +30,6 @@ async def lock_keys(
     keep out those that are not.
     """
     slots = sorted({crc32(key.encode()) % SLOTS for key in keys})
+    literal = f"{{{','.join(map(str, slots))}}}"
     number = crc32(family.encode()) >> 1  # a positive 32-bit integer
-    await connection.execute(_SHARE if shared else _LOCK, [number, slots])
+    await connection.execute(_SHARE if shared else _LOCK, [number, literal])

@@ -335,6 +335,8 @@ class Projector:
                     # What a crash of the server loses is projected again from the checkpoint,
                     # which is lost with it.
                     "synchronous_commit": "off",
+                    # To compile a statement takes longer than any of these runs.
+                    "jit": "off",
                 },
             )
         if self._side is None or self._side.closed:

@@ -20,6 +20,9 @@ from benchmarks.processes import Processes
 from benchmarks.runner import WrongRowsError
 from streams.embedded.stack import StackInfo
 
+#: Each as `tape worker account`, in a process of its own.
+WORKERS = (1, 2)
+
 _DATABASE = "bench"
 _POLL_EVERY_S = 0.25
 _DEADLINE_S = 600.0
@@ -27,18 +30,19 @@ _DEADLINE_S = 600.0
 
 @dataclass(frozen=True)
 class Backfill:
-    """One round. `rate` counts fills and orders alone, `all_rate` every event; CPU in seconds per
-    million events."""
+    """One round with so many workers. `rate` counts every event, `trading_rate` fills and orders
+    alone; CPU in seconds per million events, memory of the largest process."""
 
+    workers: int
     rate: float
-    all_rate: float
+    trading_rate: float
     cpu: float
     rss: int
     commits: int
 
 
 def rounds(info: StackInfo, count: int, fills: int) -> Iterator[Backfill]:
-    """The results of `count` rounds, each checked against the dataset.
+    """The results of `count` rounds with each number of workers, checked against the dataset.
 
     Raises:
         CrashError: the worker failed.
@@ -49,7 +53,8 @@ def rounds(info: StackInfo, count: int, fills: int) -> Iterator[Backfill]:
     log.fill(info, dataset.events(stories(fills)))
     expected = dataset.totals(stories(fills))
     for _ in range(count):
-        yield _run(info, expected)
+        for workers in WORKERS:
+            yield _run(info, expected, workers)
 
 
 def worker(info: StackInfo, dsn: str, projections: Sequence[str]) -> Command:
@@ -60,25 +65,26 @@ def worker(info: StackInfo, dsn: str, projections: Sequence[str]) -> Command:
     )
 
 
-def _run(info: StackInfo, expected: Totals) -> Backfill:
+def _run(info: StackInfo, expected: Totals, workers: int) -> Backfill:
     dsn = tables.fresh_database(info.dsn, _DATABASE)
     try:
         table.checkpoint(dsn)
         with (
             tempfile.TemporaryDirectory(prefix="tickertape-bench-run-") as workdir,
-            Processes([worker(info, dsn, ["account"])], Path(workdir)) as processes,
+            Processes([worker(info, dsn, ["account"])] * workers, Path(workdir)) as processes,
         ):
             _wait(dsn, expected.events, processes)
             time.sleep(0.2)  # one more sample behind the last commit
         if (found := tables.totals(dsn)) != expected:
             raise WrongRowsError(f"the account's tables hold {found}, the dataset is {expected}")
-        counted, every = tables.windows(dsn)
+        trading, every = tables.windows(dsn)
         cpu = processes.cpu_between(every.first, every.last)
         return Backfill(
-            rate=counted.rate,
-            all_rate=every.rate,
+            workers=workers,
+            rate=every.rate,
+            trading_rate=trading.rate,
             cpu=cpu / every.rows * 1_000_000,
-            rss=max(sample.rss for sample in processes.samples),
+            rss=max(sample.largest for sample in processes.samples),
             commits=len(every.commits),
         )
     finally:

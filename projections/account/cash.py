@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from projections.account.market import FINAL, Fill, MarketFacts, OrderState, price_of
@@ -27,24 +29,25 @@ def cash_rows(
     facts: MarketFacts, steps: Sequence[Step], fees: Mapping[str, Fee]
 ) -> list[dict[str, Any]]:
     """The rows of `cash_flows`; zero amounts are left out."""
-    flows = [*_trading(steps, fees), *_settled(facts), *Holds(facts, steps).flows()]
-    parts: dict[tuple[str, str], int] = defaultdict(int)
+    account, ticker = facts.market
+    parts: Counter[tuple[str, str]] = Counter()
     rows = []
-    for flow in flows:
-        if flow.amount == 0:
+    flows = chain(_trading(steps, fees), _settled(facts), Holds(facts, steps).flows())
+    for kind, ref, time, amount in flows:
+        if not amount:
             continue
         rows.append(
             {
-                "account": facts.market.account,
-                "ticker": facts.market.ticker,
-                "kind": flow.kind,
-                "ref": flow.ref,
-                "part": parts[flow.kind, flow.ref],
-                "time": flow.time,
-                "amount": rounded(flow.amount),
+                "account": account,
+                "ticker": ticker,
+                "kind": kind,
+                "ref": ref,
+                "part": parts[kind, ref],
+                "time": time,
+                "amount": rounded(amount),
             }
         )
-        parts[flow.kind, flow.ref] += 1
+        parts[kind, ref] += 1
     return rows
 
 
@@ -99,7 +102,7 @@ class Holds:
     def flows(self) -> Iterator[Flow]:
         """The holds (negative) and releases (positive), in order."""
         net = ZERO
-        for time, turn, order_id, what in sorted(self._timeline(), key=lambda one: one[:3]):
+        for time, turn, order_id, what in sorted(self._timeline(), key=itemgetter(0, 1, 2)):
             if isinstance(what, Step):
                 net = what.net
                 if (order := what.fill.order_id) in self._holds and order is not None:
@@ -142,7 +145,9 @@ class Holds:
 
     def _relied_upon(self, side: str, time: datetime) -> Decimal:
         """Without the orders that are over at this very time: those rely on nothing any more."""
-        ending = (self._holds[one] for one in self._ending.get(time, ()) if one in self._holds)
+        if time not in self._ending:
+            return self._relied_on[side]
+        ending = (self._holds[one] for one in self._ending[time] if one in self._holds)
         over = sum((one.covered for one in ending if one.side == side), ZERO)
         return self._relied_on[side] - over
 

@@ -143,7 +143,7 @@ class MarketFacts:
         """The last one."""
         return max(self.settlements, key=lambda one: one.settled_time, default=None)
 
-    @property
+    @cached_property
     def settlement(self) -> Settlement | None:
         """The last one, if it is known what it pays."""
         last = self.last_settlement

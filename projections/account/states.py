@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -19,7 +19,16 @@ from streams.events.tickers import Contract, read_ticker
 _SYMBOLS = {"KXBTC": "BTC", "KXETH": "ETH"}
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
+class Sums:
+    """Contracts, dollars paid for them, and the times of the fills."""
+
+    count: Decimal
+    value: Decimal
+    times: Sequence[datetime]
+
+
+@dataclass(slots=True)
 class Trade:
     """One ticket with all that belongs to it: `orders` with the command of each, where it is known,
     `parts` of fills with their fees."""
@@ -29,20 +38,21 @@ class Trade:
     orders: Sequence[tuple[OrderState, str | None]]
     parts: Sequence[tuple[Part, Fee]]
     facts: MarketFacts
+    contract: Contract
 
     @property
     def ticket_id(self) -> str:
         return self.opened.ticket_id
 
-    def total(self, role: str) -> Decimal:
-        """Contracts bought or sold."""
-        return sum((part.count for part, _ in self.parts if part.role == role), ZERO)
-
-    def value(self, role: str) -> Decimal:
-        """Dollars paid for what opened it, or for the other side that closed it."""
-        return sum(
-            (part.count * part.fill.price for part, _ in self.parts if part.role == role), ZERO
-        )
+    def sums(self, role: str) -> Sums:
+        """Of what opened it, or of the other side that closed it."""
+        count, value, times = ZERO, ZERO, []
+        for part, _ in self.parts:
+            if part.role == role:
+                count += part.count
+                value += part.count * part.fill.price
+                times.append(part.fill.time)
+        return Sums(count, value, times)
 
     def orders_that(self, *, open_it: bool) -> list[OrderState]:
         """Its orders of its own side, or of the other."""
@@ -53,6 +63,7 @@ def trade_rows(
     facts: MarketFacts, links: Links, parts: Iterable[tuple[Part, Fee]]
 ) -> list[dict[str, Any]]:
     """A row for each ticket of the market."""
+    contract = read_ticker(facts.market.ticker)
     of_ticket: dict[str, list[tuple[Part, Fee]]] = {}
     for part, fee in parts:
         if part.ticket_id is not None:
@@ -69,6 +80,7 @@ def trade_rows(
                 ],
                 parts=of_ticket.get(ticket, ()),
                 facts=facts,
+                contract=contract,
             )
         )
         for ticket, opened in facts.tickets.items()
@@ -77,18 +89,18 @@ def trade_rows(
 
 def trade_row(trade: Trade) -> dict[str, Any]:
     """All columns of a trade."""
-    opened, facts = trade.opened, trade.facts
+    opened, facts, contract = trade.opened, trade.facts, trade.contract
     assert opened.side is not None
-    bought, sold = trade.total("open"), trade.total("close")
+    buys, sells = trade.sums("open"), trade.sums("close")
+    bought, sold, cost = buys.count, sells.count, buys.value
     held = bought - sold
     settled = held if facts.settlement is not None else ZERO
     paid = settled * facts.settlement.pays(opened.side) if facts.settlement is not None else ZERO
-    cost, proceeds = trade.value("open"), sold - trade.value("close") + paid
+    proceeds = sold - sells.value + paid
     fees = sum((fee.amount for _, fee in trade.parts), ZERO)
     status = state(trade, bought, held - settled)
     pnl = rounded(proceeds - cost - fees) if status == "closed" else None
     buy_price = quotient(cost, bought) if bought else None
-    contract = read_ticker(facts.market.ticker)
     return {
         "ticket_id": opened.ticket_id,
         "id": trade_id(opened.ticket_id),
@@ -96,8 +108,8 @@ def trade_row(trade: Trade) -> dict[str, Any]:
         "ticker": facts.market.ticker,
         "status": status,
         "asked_at": opened.time,
-        "opened_at": _time(min, trade, "open"),
-        "closed_at": _closed_at(trade, settled) if status == "closed" else None,
+        "opened_at": min(buys.times, default=None),
+        "closed_at": _closed_at(facts, sells, settled) if status == "closed" else None,
         "symbol": opened.symbol or _SYMBOLS.get(contract.series[:5]),
         "market": opened.market,
         "trade_strategy": opened.trade_strategy,
@@ -191,15 +203,10 @@ def _commanded(trade: Trade, kind: str) -> bool:
     return any(one.kind == kind for one in commands)
 
 
-def _time(choose: Callable[[list[datetime]], datetime], trade: Trade, role: str) -> datetime | None:
-    times = [part.fill.time for part, _ in trade.parts if part.role == role]
-    return choose(times) if times else None
-
-
-def _closed_at(trade: Trade, settled: Decimal) -> datetime | None:
-    if settled and trade.facts.settlement is not None:
-        return trade.facts.settlement.settled_time
-    return _time(max, trade, "close")
+def _closed_at(facts: MarketFacts, sells: Sums, settled: Decimal) -> datetime | None:
+    if settled and facts.settlement is not None:
+        return facts.settlement.settled_time
+    return max(sells.times, default=None)
 
 
 def _close_method(trade: Trade, settled: Decimal) -> str | None:

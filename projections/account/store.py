@@ -99,7 +99,7 @@ async def store(connection: Connection, arrived: Arrived) -> list[Row]:
         key: [held[key], *came] if key in held else came for key, came in arrived.rows.items()
     }
     contested = {key: some for key, some in candidates.items() if _is_contested(table, some)}
-    after = {key: _merged(table, some) for key, some in candidates.items() if key not in contested}
+    after = {key: _merged(table, some) for key, some in candidates.items()}
     if contested:
         after |= await _settle(connection, table, contested)
     inserted = [row for key, row in after.items() if key not in held]

@@ -52,7 +52,7 @@ class Held:
         for row in rows:
             key = table.key_of(row)
             self._wanted.add(key)
-            if held.get(key) != table.values_of(row):
+            if key not in held or held[key] != table.values_of(row):
                 result.append(row)
         return result
 

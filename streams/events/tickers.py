@@ -44,6 +44,7 @@ def read_ticker(ticker: str) -> Contract:
     )
 
 
+@lru_cache(maxsize=1024)
 def _closing_time(text: str) -> datetime | None:
     """`25AUG0316` or `26APR160100`: date and Eastern time of the closing moment.
 
