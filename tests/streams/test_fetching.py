@@ -117,6 +117,17 @@ async def test_a_partition_that_is_behind_is_waited_for(stack: StackInfo, topic:
     assert order.index(39) <= 40 + 100
 
 
+async def test_a_partition_that_was_emptied_is_fetched_while_another_still_holds_records(
+    stack: StackInfo, topic: str
+) -> None:
+    """aiokafka would wait a tenth of a second for the other to be emptied too."""
+    await append(stack, topic, [(number % 2, number) for number in range(400)])
+    async with reading(stack, topic) as consumer:
+        await has_fetched(consumer, 2)
+        await oldest_first(faust, consumer, consumer.assignment(), 1.0, 100, Progress())
+        assert [one.calculate_backoff() for one in consumer._fetcher._records.values()] == [0, 0]
+
+
 async def test_a_partition_without_records_holds_nobody_up(stack: StackInfo, topic: str) -> None:
     await append(stack, topic, [(1, time) for time in range(500)])
     async with reading(stack, topic) as consumer:

@@ -328,7 +328,7 @@ async def test_records_are_left_bare_and_hold_all_that_a_projection_needs(scene:
         for result in fetcher._records.values():
             assert type(result) is FetchResult
             assert isinstance(result._partition_records, PartitionRecords)
-        fetching._leave_records_bare(consumer)
+        fetching._prepare(consumer)
         fetched = await consumer.getmany(timeout_ms=10_000)
     finally:
         await consumer.stop()
