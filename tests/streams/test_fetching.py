@@ -20,10 +20,13 @@ PARTITIONS = 3
 
 @pytest.fixture
 def topic(stack: StackInfo) -> str:
-    """A topic of three partitions whose records keep the times that they are given."""
+    """A topic of three partitions whose records keep the times that they are given.
+
+    Without end, for by those times they are so old that the broker would delete them meanwhile.
+    """
     name = f"fetching-{secrets.token_hex(4)}"
     admin = AdminClient({"bootstrap.servers": stack.brokers})
-    made = admin.create_topics([NewTopic(name, PARTITIONS, 1)])
+    made = admin.create_topics([NewTopic(name, PARTITIONS, 1, config={"retention.ms": "-1"})])
     made[name].result(30)
     return name
 
