@@ -25,6 +25,24 @@ class Sent:
     appended: float
 
 
+def trade(venue: str, symbol: str, number: int) -> PriceTrade:
+    """The trade of that number, executed and received now."""
+    now = time.time_ns() // 1000
+    return PriceTrade.model_validate(
+        {
+            "venue": venue,
+            "symbol": symbol,
+            "trade_id": str(number),
+            "price": "64123.45",
+            "size": "0.01500000",
+            "side": "buy",
+            "time": now,
+            "sequence": number,
+            "received": now,
+        }
+    )
+
+
 class Pacer:
     """Sends events as soon as each is due."""
 
@@ -45,21 +63,8 @@ class Pacer:
         number = len(self._pending)
         index = number % len(KEYS)
         venue, symbol = KEYS[index]
-        now = time.time_ns() // 1000
-        trade = PriceTrade.model_validate(
-            {
-                "venue": venue,
-                "symbol": symbol,
-                "trade_id": str(number),
-                "price": "64123.45",
-                "size": "0.01500000",
-                "side": "buy",
-                "time": now,
-                "sequence": number,
-                "received": now,
-            }
-        )
-        record = encode(trade)
+        one = trade(venue, symbol, number)
+        record = encode(one)
         future = await self._producer.send(
             self._topic,
             key=record.key,
@@ -67,7 +72,7 @@ class Pacer:
             headers=record.headers,
             partition=index % PARTITIONS,
         )
-        self._pending.append((index, now, future))
+        self._pending.append((index, one.time, future))
 
     async def sent(self) -> list[Sent]:
         """All events so far, with the append times that the broker has answered."""

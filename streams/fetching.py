@@ -16,9 +16,12 @@ from aiokafka.consumer.fetcher import FetchResult
 
 #: So many records of one partition are taken before it is asked again which is behind.
 _SLICE = 100
-#: How long (seconds) the others wait for a partition that is behind and has nothing fetched: more
-#: than the broker may hold the fetch before (`streams.transport`).
-_PATIENCE = 0.25
+#: The broker may hold a fetch this long (milliseconds) while nothing is there. Not longer: until it
+#: answers, a partition that was emptied meanwhile is not asked for again.
+FETCH_MAX_WAIT_MS = 100
+#: How long (seconds) the others wait for a partition that is behind and has nothing fetched: what
+#: the broker may hold the fetch before, and time for its own.
+_PATIENCE = 2.5 * FETCH_MAX_WAIT_MS / 1000
 
 Fetched = dict[Any, list[Any]]
 Fetching = Callable[..., Awaitable[Fetched]]

@@ -27,7 +27,7 @@ from projections.base import Batch, Partition
 from projections.checkpoint import LogStart
 from projections.errors import Refusal
 from streams.errors import UserError
-from streams.fetching import Progress, oldest_first
+from streams.fetching import FETCH_MAX_WAIT_MS, Progress, oldest_first
 from streams.ledger import Fetch, Ledger
 from streams.settings import Endpoints
 from streams.topics import topic_ids
@@ -41,9 +41,6 @@ _BACKOFF = (0.1, 0.2, 0.5, 1.0)
 _COPY_TIMEOUT = 5.0
 #: How often (seconds) the fetcher looks whether the agent has caught up.
 _ROOM_POLL = 0.002
-#: The broker may hold a fetch this long (milliseconds) while nothing is there. Not longer: until it
-#: answers, a partition that was emptied meanwhile is not asked for again.
-_FETCH_MAX_WAIT_MS = 100
 #: The broker has this long (seconds) to say where the logs begin and end.
 _BOUNDS_TIMEOUT = 5.0
 #: A revocation waits this long (seconds) for the unit that is under way.
@@ -67,7 +64,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = _FETCH_MAX_WAIT_MS  # Faust's own is 1,500
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # Faust's own is 1,500
         return consumer
 
     async def _fetch_records(

@@ -21,7 +21,7 @@ from statistics import median
 
 import psycopg
 
-from benchmarks import table
+from benchmarks import pacer, table
 from benchmarks.account import dataset, log, quotes, tables
 from benchmarks.account.backfill import worker
 from benchmarks.account.stories import Story, stories
@@ -163,7 +163,7 @@ class _Sending:
         if rest:
             await self._producer.send(quotes.quote(next(self._others), turn))
             return
-        await self._producer.send(quotes.price(turn))
+        await self._producer.send(pacer.trade("coinbase", "BTC-USD", turn))
         self._sent.handed.append(time.time())
         await self._producer.send(quotes.quote(self._looked_at, turn))
 

@@ -1,4 +1,4 @@
-"""Quotes of markets and trades of BTC, as a connector would hand them to the producer."""
+"""Quotes of markets, as a connector would hand them to the producer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import orjson
 
-from streams.events import MarketTicker, PriceTrade
+from streams.events import MarketTicker
 
 _LOWEST_BID = Decimal("0.2")
 _STEP = Decimal("0.00001")
@@ -41,24 +41,6 @@ def quote(ticker: str, number: int) -> MarketTicker:
 def number_of(mark: str) -> int:
     """The number of the quote that gave a YES trade this mark."""
     return int((Decimal(mark) - _LOWEST_BID) / _STEP)
-
-
-def price(number: int) -> PriceTrade:
-    """A trade of BTC at the reference venue."""
-    now = time.time_ns() // 1000
-    return PriceTrade.model_validate(
-        {
-            "venue": "coinbase",
-            "symbol": "BTC-USD",
-            "trade_id": str(number),
-            "price": "64123.45",
-            "size": "0.01500000",
-            "side": "buy",
-            "time": now,
-            "sequence": number,
-            "received": now,
-        }
-    )
 
 
 def _frame(ticker: str, bid: Decimal, ask: Decimal, number: int, now: int) -> str:

@@ -145,9 +145,7 @@ class Holds:
 
     def _relied_upon(self, side: str, time: datetime) -> Decimal:
         """Without the orders that are over at this very time: those rely on nothing any more."""
-        if time not in self._ending:
-            return self._relied_on[side]
-        ending = (self._holds[one] for one in self._ending[time] if one in self._holds)
+        ending = (self._holds[one] for one in self._ending.get(time, ()) if one in self._holds)
         over = sum((one.covered for one in ending if one.side == side), ZERO)
         return self._relied_on[side] - over
 

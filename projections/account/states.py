@@ -38,7 +38,6 @@ class Trade:
     orders: Sequence[tuple[OrderState, str | None]]
     parts: Sequence[tuple[Part, Fee]]
     facts: MarketFacts
-    contract: Contract
 
     @property
     def ticket_id(self) -> str:
@@ -63,7 +62,6 @@ def trade_rows(
     facts: MarketFacts, links: Links, parts: Iterable[tuple[Part, Fee]]
 ) -> list[dict[str, Any]]:
     """A row for each ticket of the market."""
-    contract = read_ticker(facts.market.ticker)
     of_ticket: dict[str, list[tuple[Part, Fee]]] = {}
     for part, fee in parts:
         if part.ticket_id is not None:
@@ -80,7 +78,6 @@ def trade_rows(
                 ],
                 parts=of_ticket.get(ticket, ()),
                 facts=facts,
-                contract=contract,
             )
         )
         for ticket, opened in facts.tickets.items()
@@ -89,7 +86,7 @@ def trade_rows(
 
 def trade_row(trade: Trade) -> dict[str, Any]:
     """All columns of a trade."""
-    opened, facts, contract = trade.opened, trade.facts, trade.contract
+    opened, facts = trade.opened, trade.facts
     assert opened.side is not None
     buys, sells = trade.sums("open"), trade.sums("close")
     bought, sold, cost = buys.count, sells.count, buys.value
@@ -101,6 +98,7 @@ def trade_row(trade: Trade) -> dict[str, Any]:
     status = state(trade, bought, held - settled)
     pnl = rounded(proceeds - cost - fees) if status == "closed" else None
     buy_price = quotient(cost, bought) if bought else None
+    contract = read_ticker(facts.market.ticker)
     return {
         "ticket_id": opened.ticket_id,
         "id": trade_id(opened.ticket_id),

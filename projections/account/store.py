@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -33,7 +34,13 @@ from json_populate_recordset(null::fact_conflicts, %s::json)
 
 def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows for json_populate_recordset: decimals as text, times in ISO 8601."""
-    return orjson.dumps(rows, default=str, option=orjson.OPT_UTC_Z).decode()
+    return orjson.dumps(rows, default=_plain, option=orjson.OPT_UTC_Z).decode()
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")
 
 
 def _quoted(names: Iterable[str], of: str = "") -> str:
@@ -99,7 +106,7 @@ async def store(connection: Connection, arrived: Arrived) -> list[Row]:
         key: [held[key], *came] if key in held else came for key, came in arrived.rows.items()
     }
     contested = {key: some for key, some in candidates.items() if _is_contested(table, some)}
-    after = {key: _merged(table, some) for key, some in candidates.items()}
+    after = {key: _merged(table, some) for key, some in candidates.items() if key not in contested}
     if contested:
         after |= await _settle(connection, table, contested)
     inserted = [row for key, row in after.items() if key not in held]
