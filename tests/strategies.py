@@ -11,17 +11,23 @@ from hypothesis import strategies as st
 from streams.events import (
     AccountUnparsed,
     Balance,
+    BookDelta,
+    BookSnapshot,
     CancelTrade,
     CloseFailed,
     CloseTrade,
     Event,
     Fill,
+    Heartbeat,
     LifecycleUnparsed,
     MarkError,
+    MarketCandle,
     MarketDescribed,
     MarketDetermined,
+    MarketGap,
     MarketSettled,
     MarketTicker,
+    MarketTrade,
     MarketUnparsed,
     OpenTrade,
     Order,
@@ -208,6 +214,61 @@ determined: st.SearchStrategy[MarketDetermined] = st.builds(
 )
 settled: st.SearchStrategy[MarketSettled] = st.builds(MarketSettled, **_of_venue)
 
+market_trades: st.SearchStrategy[MarketTrade] = st.builds(
+    MarketTrade,
+    **_of_venue,
+    trade_id=identifiers,
+    yes_price=binary_prices,
+    count=prices,
+    taker_side=st.sampled_from(["yes", "no", None]),
+    is_block=st.none() | st.booleans(),
+)
+_of_book: dict[str, st.SearchStrategy[Any]] = {
+    **_of_venue,
+    "connection": connections,
+    "sid": sequences,
+    "seq": sequences,
+    "clock": st.none() | sequences,
+}
+_levels = st.lists(st.tuples(binary_prices, sizes), max_size=4)
+snapshots: st.SearchStrategy[BookSnapshot] = st.builds(
+    BookSnapshot, **_of_book, opened=times, yes=_levels, no=_levels
+)
+deltas: st.SearchStrategy[BookDelta] = st.builds(
+    BookDelta,
+    **_of_book,
+    previous=sequences,
+    side=st.sampled_from(["yes", "no"]),
+    price=binary_prices,
+    delta=money,
+)
+market_gaps: st.SearchStrategy[MarketGap] = st.builds(
+    MarketGap,
+    venue=venues,
+    ticker=tickers,
+    connection=connections,
+    sid=st.none() | sequences,
+    expected=st.none() | sequences,
+    got=st.none() | sequences,
+    reason=texts,
+    received=times,
+)
+_candle_prices = (
+    *(f"yes_{side}_{name}" for side in ("bid", "ask") for name in ("open", "high", "low", "close")),
+    *("open", "high", "low", "close", "mean", "previous"),
+)
+candles: st.SearchStrategy[MarketCandle] = st.builds(
+    MarketCandle,
+    **_received,
+    **dict.fromkeys(_candle_prices, st.none() | binary_prices),
+    venue=venues,
+    ticker=tickers,
+    minutes=st.sampled_from([1, 60, 1440]),
+    end=times,
+    volume=st.none() | sizes,
+    open_interest=st.none() | sizes,
+)
+
 _of_account: dict[str, st.SearchStrategy[Any]] = {
     **_received,
     "account": accounts,
@@ -351,11 +412,34 @@ failed: st.SearchStrategy[CloseFailed] = st.builds(
 )
 expired: st.SearchStrategy[TradeExpired] = st.builds(TradeExpired, **_of_ticket)
 
+heartbeats: st.SearchStrategy[Heartbeat] = st.builds(
+    Heartbeat,
+    service=identifiers,
+    instance=identifiers,
+    state=st.sampled_from(["starting", "standby", "connecting", "connected", "crashed", "stopped"]),
+    since=times,
+    detail=st.none() | texts,
+    last_frame=st.none() | times,
+    frames=sequences,
+    frames_per_second=sizes,
+    events=sequences,
+    reconnects=sequences,
+    gaps=sequences,
+    unparsed=sequences,
+    clock_skew=st.none() | st.integers(-(10**12), 10**12),
+    cpu_percent=sizes,
+    memory_bytes=sequences,
+    time=times,
+)
+
 #: Any event of `price.ticks`.
 price_events: st.SearchStrategy[Event] = (
     trades | quotes | indexes | gaps | st.builds(PriceUnparsed, **_unparsed)
 )
 market_events: st.SearchStrategy[Event] = market_tickers | described | determined | settled
+trading_events: st.SearchStrategy[Event] = (
+    market_trades | snapshots | deltas | market_gaps | candles
+)
 account_events: st.SearchStrategy[Event] = (
     fills | orders | position_facts | settlements | balances | transfers | snapshot_bounds
 )
@@ -364,5 +448,12 @@ outcome_events: st.SearchStrategy[Event] = accepted | rejected | failed | expire
 
 #: Any event of the catalogue.
 events: st.SearchStrategy[Event] = (
-    price_events | market_events | account_events | command_events | outcome_events | unparsed
+    price_events
+    | market_events
+    | trading_events
+    | account_events
+    | command_events
+    | outcome_events
+    | heartbeats
+    | unparsed
 )

@@ -19,8 +19,19 @@ from streams.events.kalshi_lifecycle import (
     MarketDetermined,
     MarketSettled,
 )
-from streams.events.kalshi_market import MarketTicker, MarketUnparsed
+from streams.events.kalshi_market import (
+    BookDelta,
+    BookEvent,
+    BookSnapshot,
+    MarketCandle,
+    MarketEvent,
+    MarketGap,
+    MarketTicker,
+    MarketTrade,
+    MarketUnparsed,
+)
 from streams.events.price import PriceGap, PriceIndex, PriceQuote, PriceTrade, PriceUnparsed
+from streams.events.system_health import Heartbeat
 from streams.events.trade_commands import (
     CancelTrade,
     CloseTrade,
@@ -39,6 +50,9 @@ from streams.events.trade_events import (
 __all__ = [
     "AccountUnparsed",
     "Balance",
+    "BookDelta",
+    "BookEvent",
+    "BookSnapshot",
     "CancelTrade",
     "CloseFailed",
     "CloseTrade",
@@ -46,12 +60,17 @@ __all__ = [
     "EncodedEvent",
     "Event",
     "Fill",
+    "Heartbeat",
     "LifecycleUnparsed",
     "MarkError",
+    "MarketCandle",
     "MarketDescribed",
     "MarketDetermined",
+    "MarketEvent",
+    "MarketGap",
     "MarketSettled",
     "MarketTicker",
+    "MarketTrade",
     "MarketUnparsed",
     "OpenTrade",
     "Order",

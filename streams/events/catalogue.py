@@ -15,6 +15,7 @@ from streams.events import (
     kalshi_lifecycle,
     kalshi_market,
     price,
+    system_health,
     trade_commands,
     trade_events,
 )
@@ -73,7 +74,7 @@ TOPICS: tuple[TopicSpec, ...] = (
     TopicSpec(
         name=kalshi_market.TOPIC,
         key="market ticker",
-        summary="Quotes of Kalshi markets.",
+        summary="Quotes, public trades, order books and candlesticks of Kalshi markets.",
         retention_ms=30 * DAY_MS,
     ),
     TopicSpec(
@@ -100,6 +101,13 @@ TOPICS: tuple[TopicSpec, ...] = (
         summary="Outcomes of trades that an executor, the venue or a service reported.",
         retention_ms=FOREVER,
     ),
+    TopicSpec(
+        name=system_health.TOPIC,
+        key="service",
+        summary="Heartbeats of producers and workers.",
+        retention_ms=7 * DAY_MS,
+        partitions=1,  # a lease is membership of a group on it: streams.lease
+    ),
 )
 
 DEAD_LETTER_RETENTION_MS = 90 * DAY_MS
@@ -111,6 +119,11 @@ EVENTS: tuple[type[Event], ...] = (
     price.PriceGap,
     price.PriceUnparsed,
     kalshi_market.MarketTicker,
+    kalshi_market.MarketTrade,
+    kalshi_market.BookSnapshot,
+    kalshi_market.BookDelta,
+    kalshi_market.MarketGap,
+    kalshi_market.MarketCandle,
     kalshi_market.MarketUnparsed,
     kalshi_lifecycle.MarketDescribed,
     kalshi_lifecycle.MarketDetermined,
@@ -133,6 +146,7 @@ EVENTS: tuple[type[Event], ...] = (
     trade_events.OrderRejected,
     trade_events.CloseFailed,
     trade_events.TradeExpired,
+    system_health.Heartbeat,
 )
 
 #: From the `ce_type` of an old version to the function that makes the next version of it.

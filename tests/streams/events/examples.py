@@ -13,6 +13,7 @@ TICKER: Fields = {"ticker": "KXBTCD-25AUG0619-T114749.99"}
 ACCOUNT: Fields = {"account": "kalshi/prod/main/0", "origin": "native"}
 OF_ACCOUNT = ACCOUNT | RECEIVED
 OF_VENUE = {"venue": "kalshi"} | TICKER | TIME | RECEIVED
+OF_BOOK = OF_VENUE | {"connection": "c1", "sid": 2, "seq": 3, "clock": None}
 TICKET = ACCOUNT | TICKER | TIME | {"ticket_id": "TICKET-1a2b3c4d5-1754518200000"}
 COMMAND = TICKET | {"command_id": "C1"}
 
@@ -80,6 +81,39 @@ GOOD: dict[str, Fields] = {
         "open_interest_delta": null, "dollar_volume_delta": null,
         "dollar_open_interest_delta": null, "connection": null, "sid": null, "arrival": null}""",
     ),
+    "market.trade": _and(
+        OF_VENUE,
+        """{"trade_id": "T1", "yes_price": "0.36", "count": "136.00", "taker_side": "no",
+        "is_block": false}""",
+    ),
+    "market.book_snapshot": _and(
+        OF_BOOK,
+        """{"opened": 1754518100000000, "yes": [["0.08", "300.00"], ["0.22", "333.00"]],
+        "no": []}""",
+    ),
+    "market.book_delta": _and(
+        OF_BOOK, '{"previous": 2, "side": "yes", "price": "0.96", "delta": "-54.00"}'
+    ),
+    "market.gap": {
+        **_and({"venue": "kalshi"} | TICKER, '{"connection": "c1", "sid": 2, "expected": 3}'),
+        "got": 5,
+        "reason": "3 came not",
+        "received": 1_754_518_201_000_000,
+    },
+    "market.candle": _and(
+        {"venue": "kalshi"} | TICKER | RECEIVED | {"end": 1_754_518_200_000_000},
+        """{"minutes": 60, "yes_bid_open": "0.50", "yes_bid_high": null, "yes_bid_low": null,
+        "yes_bid_close": "0.51", "yes_ask_open": null, "yes_ask_high": null,
+        "yes_ask_low": null, "yes_ask_close": null, "open": null, "high": null, "low": null,
+        "close": null, "mean": null, "previous": null, "volume": "0", "open_interest": "2"}""",
+    ),
+    "health.heartbeat": _and(
+        TIME,
+        """{"service": "producer/coinbase", "instance": "host/1/1754518200000000",
+        "state": "connected", "since": 1754518200000000, "detail": null, "last_frame": null,
+        "frames": 5, "frames_per_second": "1.25", "events": 5, "reconnects": 0, "gaps": 0,
+        "unparsed": 0, "clock_skew": -1250, "cpu_percent": "3.5", "memory_bytes": 90000000}""",
+    ),
     "lifecycle.described": _and(
         OF_VENUE,
         """{"series": "KXBTCD", "event_ticker": null, "title": null, "subtitle": null,
@@ -110,6 +144,8 @@ NO_ACCOUNT: list[object] = [
 ]
 NO_TICKER: list[object] = [1, "", "KX BTC", "-KX", "KX\x00", "KX\n", "K" * 129, "KX/U3"]
 NO_TIME: list[object] = [0, -1, 1_230_767_999_999_999, 1.7e15, "1754518200000000", True]
+NO_LEVELS: list[object] = [None, {}, [["0.5"]], [["2", "1"]], [[0.5, "1"]], [["0.5", "-1"]]]
+NO_NUMBER: list[object] = [None, -1, "1", 0.5, True, 2**63]
 
 #: What a field of this name refuses, whatever event it stands in.
 REFUSED: dict[str, list[object]] = {
@@ -119,6 +155,13 @@ REFUSED: dict[str, list[object]] = {
     "result": ["void", "", None, 1],
     "status": ["filled", "Executed", "", None, 1],
     "exact": ["maybe", None, 2],
+    "is_block": ["maybe", 2],
+    "delta": [*NO_DECIMAL, None],
+    **dict.fromkeys(["yes", "no"], NO_LEVELS),
+    **dict.fromkeys(["seq", "previous", "frames"], NO_NUMBER),
+    **dict.fromkeys(["end", "opened", "since"], NO_TIME),
+    **dict.fromkeys(["service", "instance"], NO_ID),
+    **dict.fromkeys(["yes_bid_open", "open", "high", "low", "close", "mean"], NO_PRICE),
     "is_taker": ["maybe", 2],
     "tickers": [None, "KXU3", {}, [None], *([ticker] for ticker in NO_TICKER)],
     "raw": [1, {}, "x" * 500_001],
@@ -160,6 +203,13 @@ REFUSED_BY: dict[tuple[str, str], list[object]] = {
     ("command.close", "count"): NO_COUNT[:-1],
     ("trade.order_accepted", "order_id"): [*NO_ID, None],
     ("lifecycle.described", "status"): [1],
+    ("market.trade", "count"): NO_COUNT,
+    ("market.trade", "trade_id"): [*NO_ID, None],
+    ("market.trade", "taker_side"): ["Yes", "buy", "", 1],
+    ("market.candle", "previous"): NO_PRICE,
+    ("market.candle", "minutes"): [5, "60", None],
+    ("health.heartbeat", "state"): ["fine", "", None],
+    ("health.heartbeat", "clock_skew"): ["1", 0.5, True],
 }
 
 
