@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from pydantic import ValidationError
@@ -24,6 +25,7 @@ __all__ = [
     "ConnectorError",
     "Frame",
     "FrameParser",
+    "Request",
     "Sink",
     "TradeNumbers",
     "build",
@@ -43,13 +45,34 @@ class ConnectorError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """A GET of a venue's REST API, below its base address: path and query, in order."""
+
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+    @classmethod
+    def of(cls, text: str) -> Request:
+        """The request that is written so."""
+        path, _, query = text.partition("?")
+        return cls(path, tuple(parse_qsl(query, keep_blank_values=True)))
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame as it came: receive time in microseconds since 1970 UTC, and its bytes."""
+    """One frame as it came: receive time in microseconds since 1970 UTC, and its bytes.
+
+    `request` is None for a frame of the WebSocket, else what a REST reply answers.
+    """
 
     received: int
     venue: str
     connection: str
     data: bytes
+    request: Request | None = None
 
 
 class Sink(Protocol):
