@@ -46,7 +46,7 @@ class Producer:
 
     A batch that fails for a reason of the infrastructure is sent again until it succeeds, before
     anything after it: one batch per partition is on its way. A delivery that cannot succeed is
-    raised once, as DeliveryError, by the next `send`, `send_all`, `flush` or `stop`: the first
+    raised once, as DeliveryError, by the next `send`, `send_records`, `flush` or `stop`: the first
     where several failed, while `statistics.failed` counts all.
     """
 
@@ -73,13 +73,15 @@ class Producer:
                 "`tape doctor` tries the connection"
             ) from error
 
-    async def send(self, event: Event) -> None:
+    async def send(self, event: Event, trace: str | None = None) -> None:
         """Takes an event and returns once it is buffered; waits while the buffer is full.
+
+        `trace` is the traceparent of the frame that it came by.
 
         Raises DeliveryError for an earlier failure (this event is then not taken), or at once when
         this event is too large for any topic or its topic is missing.
         """
-        await self.send_record(encode(event))
+        await self.send_record(encode(event, trace))
 
     async def send_record(self, record: EncodedEvent) -> None:
         """The same for a record that is encoded already, such as the copy of a dead letter."""
@@ -90,10 +92,9 @@ class Producer:
                 async with self._progress:
                     await self._progress.wait_for(lambda: self._failure or not self._is_full())
 
-    async def send_all(self, events: Iterable[Event]) -> None:
-        """Many events, in order per key: imports, replays, backfills. Raises as `send`."""
-        for number, event in enumerate(events):
-            record = encode(event)
+    async def send_records(self, records: Iterable[EncodedEvent]) -> None:
+        """Many records, in order per key: imports, replays, backfills. Raises as `send`."""
+        for number, record in enumerate(records):
             if not self._take(record):
                 await self.send_record(record)
             if number % 200 == 199:  # nothing above waits while there is room

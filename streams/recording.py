@@ -1,9 +1,10 @@
 """Recordings: raw frames of venues with their receive times, on disk.
 
 Ours is zstd-compressed JSON lines, one frame each:
-`{"t": <receive time, µs since 1970 UTC>, "venue": …, "connection": …, "frame": <text>}`, with
-`"frame64": <base64>` instead of `frame` where the bytes are no UTF-8. The reader also knows two
-formats of others, told apart by content:
+`{"t": <receive time, µs since 1970 UTC>, "feed": …, "connection": …, "frame": <text>}`, with
+`"frame64": <base64>` instead of `frame` where the bytes are no UTF-8, and `"request": <path and
+query>` where it is a REST reply. Recordings of version 0.1 say `venue` for `feed`. The reader also
+knows two formats of others, told apart by content:
 
 - cryptofeed's raw files: `<epoch seconds>: <frame>`, after a line `<url> <-> <epoch seconds>` for
   each connection; `<url> <- <epoch seconds>: <frame>` is what was sent.
@@ -28,8 +29,8 @@ import structlog
 import zstandard
 
 from streams.compressed import CompressedLines
-from streams.connectors import VENUES
-from streams.connectors.base import Frame
+from streams.connectors import FEEDS
+from streams.connectors.base import Frame, Request
 from streams.connectors.values import FrameError, integer, seconds_micros, text
 from streams.errors import UserError
 from streams.events.types import EARLIEST_TIME, LAST_TIME
@@ -42,8 +43,8 @@ log = structlog.get_logger(__name__)
 _FLUSH_MICROS = 500_000
 _FLUSH_BYTES = 128 * 1024
 
-#: The end of a host's name → whose feed it is.
-_VENUE_OF_HOST = {
+#: The end of a host's name → its feed.
+_FEED_OF_HOST = {
     "coinbase.com": "coinbase",
     "binance.com": "binance",
     "binance.vision": "binance",
@@ -171,9 +172,11 @@ def read(path: Path) -> Iterator[Frame]:
 def _to_line(frame: Frame) -> bytes:
     line: dict[str, object] = {
         "t": frame.received,
-        "venue": frame.venue,
+        "feed": frame.feed,
         "connection": frame.connection,
     }
+    if frame.request is not None:
+        line["request"] = str(frame.request)
     try:
         line["frame"] = frame.data.decode()
     except UnicodeDecodeError:
@@ -195,7 +198,9 @@ def _from_line(line: bytes) -> Frame:
     connection = text(fields, "connection")
     if not 1 <= len(connection) <= 64:
         raise FrameError("connection: not 1 to 64 characters")
-    return _frame(integer(fields, "t"), text(fields, "venue"), connection, data)
+    feed = text(fields, "feed" if "feed" in fields else "venue")
+    request = Request.of(text(fields, "request")) if "request" in fields else None
+    return _frame(integer(fields, "t"), feed, connection, data, request)
 
 
 def _from_hftbacktest(line: bytes, digest: str) -> Frame:
@@ -211,33 +216,35 @@ class _Cryptofeed:
     def __init__(self, digest: str) -> None:
         self._digest = digest
         self._connections = 0
-        self._venue = ""
+        self._feed = ""
 
     def __call__(self, line: bytes) -> Frame | None:
         if opened := _CRYPTOFEED_URL.fullmatch(line):
             if opened[2] == b"<->":
                 self._connections += 1
-                self._venue = _venue_of(opened[1].decode())
+                self._feed = _feed_of(opened[1].decode())
             return None
         match = _CRYPTOFEED_FRAME.fullmatch(line)
         if match is None:
             raise FrameError("not `<seconds>: <frame>`")
         received = seconds_micros(match[1].decode())
-        return _frame(received, self._venue, f"{self._digest}-{self._connections}", match[2])
+        return _frame(received, self._feed, f"{self._digest}-{self._connections}", match[2])
 
 
-def _venue_of(url: str) -> str:
+def _feed_of(url: str) -> str:
     host = urlsplit(url).hostname or ""
-    for ending, venue in _VENUE_OF_HOST.items():
+    for ending, feed in _FEED_OF_HOST.items():
         if host == ending or host.endswith(f".{ending}"):
-            return venue
-    raise FrameError(f"no connector reads {host}; known are {', '.join(sorted(VENUES))}")
+            return feed
+    raise FrameError(f"no connector reads {host}; known are {', '.join(sorted(FEEDS))}")
 
 
-def _frame(received: int, venue: str, connection: str, data: bytes) -> Frame:
+def _frame(
+    received: int, feed: str, connection: str, data: bytes, request: Request | None = None
+) -> Frame:
     if not EARLIEST_TIME <= received <= LAST_TIME:
         raise FrameError(f"the receive time is out of range: {received} µs")
-    if venue not in VENUES:
-        known = ", ".join(sorted(VENUES))
-        raise FrameError(f"no connector reads venue {ascii(venue)[:40]}; known are {known}")
-    return Frame(received, venue, connection, data)
+    if feed.partition("@")[0] not in FEEDS:
+        known = ", ".join(sorted(FEEDS))
+        raise FrameError(f"no connector reads venue {ascii(feed)[:40]}; known are {known}")
+    return Frame(received, feed, connection, data, request)

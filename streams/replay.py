@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from streams.connectors import VENUES
-from streams.connectors.base import BulkSink, ConnectorError, Frame, FrameParser, Sink, TradeNumbers
+from streams.connectors import recorded
+from streams.connectors.base import BulkSink, Connector, ConnectorError, Frame, FrameParser, Sink
+from streams.connectors.runner import Parsed
 from streams.errors import UserError
-from streams.events import Event, PriceGap, PriceQuote, PriceTrade, PriceUnparsed
+from streams.events import Event, MarketGap, PriceGap, PriceQuote, PriceTrade, Unparsed, encode
+from streams.tracing import traceparent
 
 __all__ = ["Summary", "parse_speed", "parsed", "replay"]
 
@@ -40,8 +42,8 @@ class Summary:
         """Count one event."""
         self.trades += isinstance(event, PriceTrade)
         self.quotes += isinstance(event, PriceQuote)
-        self.gaps += isinstance(event, PriceGap)
-        self.unparsed += isinstance(event, PriceUnparsed)
+        self.gaps += isinstance(event, PriceGap | MarketGap)
+        self.unparsed += isinstance(event, Unparsed)
 
 
 def parse_speed(text: str) -> float | None:
@@ -54,22 +56,52 @@ def parse_speed(text: str) -> float | None:
     return float(match[1])
 
 
-def parsed(frames: Iterable[Frame]) -> Iterator[tuple[Frame, list[Event]]]:
-    """Each frame with its events, by one parser per connection, as they were received."""
-    parsers: dict[tuple[str, str], FrameParser] = {}
-    trades: dict[str, TradeNumbers] = {}
+def parsed(frames: Iterable[Frame]) -> Iterator[Parsed]:
+    """Each frame with its events, by one parser per connection, as they were received.
+
+    Where a feed goes on by another connection, and at the end, comes what the end of the one
+    before tells.
+    """
+    feeds: dict[str, _Feed] = {}
+    received = 0
     for frame in frames:
-        parser = parsers.get((frame.venue, frame.connection))
+        received = frame.received
+        feed = feeds.get(frame.feed)
+        if feed is None:
+            feed = feeds[frame.feed] = _Feed(recorded(frame.feed))
+        yield from feed.read(frame)
+    for feed in feeds.values():
+        yield from feed.end(received)
+
+
+class _Feed:
+    """The connections of one feed in a recording; they may overlap."""
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self._parsers: dict[str, FrameParser] = {}
+
+    def read(self, frame: Frame) -> Iterator[Parsed]:
+        """The frame with its events."""
+        parser = self._parsers.get(frame.connection)
         if parser is None:
-            numbers = trades.setdefault(frame.venue, TradeNumbers())
-            parser = VENUES[frame.venue]().parser(frame.connection, numbers)
-            parsers[frame.venue, frame.connection] = parser
+            parser = self._connector.parser(frame.connection, frame.received)
+            self._parsers[frame.connection] = parser
+        trace = traceparent(frame.connection, parser.arrivals)
         try:
-            events = parser.parse(frame.data, frame.received)
+            events = parser.parse(frame.data, frame.received, frame.request)
         except ConnectorError as error:
             log.warning("an error that the venue sent", reason=str(error), received=frame.received)
             events = []
-        yield frame, events
+        parser.outgoing()  # what was to be asked then was asked, and its replies follow
+        yield Parsed(frame, trace, events)
+
+    def end(self, received: int) -> Iterator[Parsed]:
+        """What the end of the connections tells."""
+        for parser in self._parsers.values():
+            events = parser.lost(received)
+            if events:
+                yield Parsed(None, None, events)
 
 
 async def replay(
@@ -85,35 +117,42 @@ async def replay(
     in bulk where it can. `advanced` is called after each frame. Raises UserError for what is wrong
     with the recording, and what the sink raises.
     """
-    if speed is None:
-        events = _counted(frames, summary, advanced)
-        if isinstance(sink, BulkSink):
-            await sink.send_all(events)
-        else:
-            for event in events:
-                await sink.send(event)
+    counted = _counted(parsed(frames), summary, advanced)
+    if speed is None and isinstance(sink, BulkSink):
+        await sink.send_records(encode(event, one.trace) for one in counted for event in one.events)
         return
-    started: float | None = None
-    first = 0
-    for frame, found in parsed(frames):
-        if started is None:
-            started, first = time.monotonic(), frame.received
-        due = started + (frame.received - first) / 1e6 / speed
+    pace = _Pace(speed)
+    for one in counted:
+        if one.frame is not None:
+            await pace.wait(one.frame.received)
+        for event in one.events:
+            await sink.send(event, one.trace)
+
+
+class _Pace:
+    """Waits until as much time has passed since the first frame as the recording says."""
+
+    def __init__(self, speed: float | None) -> None:
+        self._speed = speed
+        self._started: float | None = None
+        self._first = 0
+
+    async def wait(self, received: int) -> None:
+        if self._speed is None:
+            return
+        if self._started is None:
+            self._started, self._first = time.monotonic(), received
+        due = self._started + (received - self._first) / 1e6 / self._speed
         if (pause := due - time.monotonic()) > 0:
             await asyncio.sleep(pause)
-        summary.frames += 1
-        for event in found:
-            await sink.send(event)
-            summary.add(event)
-        advanced()
 
 
 def _counted(
-    frames: Iterable[Frame], summary: Summary, advanced: Callable[[], None]
-) -> Iterator[Event]:
-    for _, events in parsed(frames):
-        summary.frames += 1
-        for event in events:
+    found: Iterable[Parsed], summary: Summary, advanced: Callable[[], None]
+) -> Iterator[Parsed]:
+    for one in found:
+        summary.frames += one.frame is not None
+        for event in one.events:
             summary.add(event)
-            yield event
+        yield one
         advanced()

@@ -3,13 +3,14 @@
 import os
 import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import quote
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streams.errors import UserError
 
@@ -20,6 +21,9 @@ ENV_FILE = Path(".env")
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+#: DER in base64, as inside a PEM file: what is pasted where a path belongs.
+_KEY_WITHOUT_ARMOUR = re.compile(r"M[A-Za-z0-9+/]{58,}={0,2}")
 
 
 def _default_home() -> Path:
@@ -61,6 +65,19 @@ class Settings(BaseSettings):
 
     #: Whose trades a command is about, where it does not say.
     account: str = "kalshi/prod/main/0"
+
+    #: Other WebSocket and REST addresses than the feeds' own, by feed: `coinbase=wss://host`.
+    websocket_urls: Annotated[Mapping[str, str], NoDecode] = {}
+    rest_urls: Annotated[Mapping[str, str], NoDecode] = {}
+
+    #: The API key: its id, a UUID, and the PEM file of its private key.
+    kalshi_key_id: SecretStr | None = None
+    kalshi_key_file: Path | None = None
+    #: Base addresses; None is that of the account's mode.
+    kalshi_rest_url: str | None = None
+    kalshi_websocket_url: str | None = None
+    #: Series whose markets are followed: `KXBTCD,KXBTC15M`.
+    kalshi_series: Annotated[tuple[str, ...], NoDecode] = ("KXBTCD",)
 
     #: So many dead letters in one partition stop its projection: in a row, or of a thousand.
     dead_letters_in_a_row: int = Field(default=100, gt=0)
@@ -120,6 +137,53 @@ class Settings(BaseSettings):
                 "mode is prod or demo"
             )
         return value
+
+    @field_validator("websocket_urls", mode="before")
+    @classmethod
+    def _websocket_addresses(cls, value: object) -> object:
+        return _addresses_by_feed(value, "wss", "ws")
+
+    @field_validator("rest_urls", mode="before")
+    @classmethod
+    def _rest_addresses(cls, value: object) -> object:
+        return _addresses_by_feed(value, "https", "http")
+
+    @field_validator("kalshi_key_file", mode="before")
+    @classmethod
+    def _path_of_key(cls, value: object) -> object:
+        # An error would show the path: so a key in its place is refused before it becomes one.
+        text = str(value)
+        if "-----" in text or "\n" in text or _KEY_WITHOUT_ARMOUR.fullmatch(text):
+            raise ValueError("it holds a key; give the path of the file that holds the key")
+        return value
+
+    @field_validator("kalshi_key_file")
+    @classmethod
+    def _at_home(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().absolute()
+
+    @field_validator("kalshi_rest_url")
+    @classmethod
+    def _rest_address(cls, value: str | None) -> str | None:
+        return value and _base_address(value, "https", "http")
+
+    @field_validator("kalshi_websocket_url")
+    @classmethod
+    def _websocket_address(cls, value: str | None) -> str | None:
+        return value and _base_address(value, "wss", "ws")
+
+    @field_validator("kalshi_series", mode="before")
+    @classmethod
+    def _list_of_series(cls, value: object) -> object:
+        from streams.events.types import TICKER
+
+        if not isinstance(value, str):
+            return value
+        names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
+        for name in names:
+            if re.fullmatch(TICKER, name) is None:
+                raise ValueError("give it as KXBTCD, several with commas between")
+        return names
 
     @model_validator(mode="after")
     def _complete(self) -> "Settings":
@@ -254,6 +318,36 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
             f"used: {fault}; they must be in PEM format"
         ) from None
     return context
+
+
+def _addresses_by_feed(value: object, secure: str, plain: str) -> object:
+    """`coinbase=wss://host,kraken=wss://other` as a mapping."""
+    if not isinstance(value, str):
+        return value
+    found: dict[str, str] = {}
+    for one in value.split(","):
+        feed, is_given, address = one.strip().partition("=")
+        if not is_given or not feed:
+            raise ValueError(f"give it as feed={secure}://host, several with commas between")
+        found[feed] = _base_address(address, secure, plain)
+    return found
+
+
+def _base_address(value: str, secure: str, plain: str) -> str:
+    """The address without a slash at its end. Its text is in no error: it may hold a password."""
+    example = f"{secure}://host/path"
+    try:
+        parts = urlsplit(value)
+        complete = parts.scheme in (secure, plain) and parts.hostname and parts.port != 0
+    except ValueError:
+        complete = False
+    if not complete or re.fullmatch(r"[!-~]+", value) is None:
+        raise ValueError(f"it is no such address; give it as {example}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(f"it holds a login, which is not used; give it as {example}")
+    if parts.query or parts.fragment:
+        raise ValueError(f"it holds more than host and path; give it as {example}")
+    return value.rstrip("/")
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

@@ -26,7 +26,7 @@ from streams.events import (
     PriceQuote,
     PriceTrade,
 )
-from streams.events.codec import SPEC_VERSION
+from streams.events.codec import SPEC_VERSION, TRACE_HEADER
 from streams.events.types import (
     EARLIEST_TIME,
     LATEST_AHEAD,
@@ -166,9 +166,9 @@ def _by_type(batches: Sequence[Batch]) -> tuple[list[Located], list[Located], li
         for record in batch.records:
             headers = record.headers
             into = others
-            if len(headers) == 4 and headers[0] == _SPEC:
-                (name, value), kind, (last, _) = headers[1:]
-                if value and name == "ce_id" and last == "ce_source":
+            if len(headers) == 4 or (len(headers) == 5 and headers[4][0] == TRACE_HEADER):
+                spec, (name, value), kind, (last, _) = headers[:4]
+                if value and spec == _SPEC and name == "ce_id" and last == "ce_source":
                     into = trades if kind == _TRADE else quotes if kind == _QUOTE else others
             into.append((source, record))
     return trades, quotes, others

@@ -36,13 +36,14 @@ async def _produce(venues: list[str], symbols: list[str], seconds: float | None)
     from streams.producer import Producer
     from streams.settings import endpoints, load_settings
 
-    async with live_connectors(venues, symbols) as connectors:
-        counts = {connector.venue: Counts() for connector in connectors}
-        async with Producer(endpoints(load_settings(), with_postgres=False)) as producer:
-            running = [run(one, producer, counts[one.venue]) for one in connectors]
+    settings = load_settings()
+    async with live_connectors(venues, symbols, settings) as connectors:
+        counts = {connector.feed: Counts() for connector in connectors}
+        async with Producer(endpoints(settings, with_postgres=False)) as producer:
+            running = [run(one, producer, counts[one.feed]) for one in connectors]
             await until_stopped(together(running), seconds)
-    for venue, count in counts.items():
+    for feed, count in counts.items():
         print(
-            f"{venue}: {count.events:,} events of {count.frames:,} frames, {count.gaps:,} gaps, "
+            f"{feed}: {count.events:,} events of {count.frames:,} frames, {count.gaps:,} gaps, "
             f"{count.unparsed:,} not read, {count.reconnects:,} reconnects"
         )

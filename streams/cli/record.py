@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,23 +43,26 @@ async def _record(
     from streams.connectors.live import live_connectors
     from streams.connectors.runner import Counts
     from streams.recording import RecordingWriter
+    from streams.settings import load_settings
 
-    async with live_connectors(venues, symbols) as connectors:
-        counts = {connector.venue: Counts() for connector in connectors}
+    async with live_connectors(venues, symbols, load_settings()) as connectors:
+        counts = {connector.feed: Counts() for connector in connectors}
         with RecordingWriter(output) as writer:
-            keeping = [_keep(one, writer, counts[one.venue]) for one in connectors]
+            keeping = [_keep(one, writer, counts[one.feed]) for one in connectors]
             await until_stopped(together(keeping), seconds)
-    for venue, count in counts.items():
+    for feed, count in counts.items():
         print(
-            f"{venue}: {count.frames:,} frames, {count.gaps:,} gaps, {count.unparsed:,} not "
+            f"{feed}: {count.frames:,} frames, {count.gaps:,} gaps, {count.unparsed:,} not "
             f"read, {count.reconnects:,} reconnects"
         )
     print(f"written to {output}")
 
 
 async def _keep(connector: Connector, writer: RecordingWriter, counts: Counts) -> None:
-    from streams.connectors.runner import listen
+    from streams.connectors.runner import Parsed, listen
 
-    async with aclosing(listen(connector, counts)) as frames:
-        async for frame, _ in frames:
-            writer.write(frame)
+    async def write(parsed: Parsed) -> None:
+        if parsed.frame is not None:
+            writer.write(parsed.frame)
+
+    await listen(connector, write, counts)

@@ -38,11 +38,11 @@ def up(
     """
     seconds = None if duration is None else parse_duration(duration)
 
-    from streams.connectors import VENUES
+    from streams.connectors import FEEDS
     from streams.up import run
 
-    if venue not in VENUES:
-        raise UserError(f"unknown venue {venue!r}; the venues are {', '.join(sorted(VENUES))}")
+    if venue not in FEEDS:
+        raise UserError(f"unknown venue {venue!r}; the venues are {', '.join(sorted(FEEDS))}")
     summary = run.up(run.Plan(venue, workers, seconds), quiet=as_json)
     print(summary.as_json() if as_json else summary.as_text())
     if summary.complaints:

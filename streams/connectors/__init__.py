@@ -1,19 +1,27 @@
-"""Connectors: one module per venue, and the registry of them."""
+"""Connectors: one module per feed, and the registry of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Mapping
 
 from streams.connectors.base import Connector
 from streams.connectors.binance import BinanceConnector
-from streams.connectors.coinbase import CoinbaseConnector
+from streams.connectors.coinbase import CoinbaseConnector, SimulatedConnector
 
-__all__ = ["VENUES"]
+__all__ = ["FEEDS", "recorded"]
 
-#: Venue name → its connector; each takes `symbols`, and has the venue's main ones by default.
-VENUES: dict[str, Callable[..., Connector]] = {
+#: Every feed by its name.
+FEEDS: Mapping[str, type[Connector]] = {
     "binance": BinanceConnector,
     "coinbase": CoinbaseConnector,
-    "simulated": partial(CoinbaseConnector, venue="simulated"),
+    "simulated": SimulatedConnector,
 }
+
+
+def recorded(feed: str) -> Connector:
+    """What reads the recordings of a feed, as a frame names it: `kalshi-books@kalshi/prod/main`.
+
+    Raises LookupError for a feed that is not known.
+    """
+    name, _, owner = feed.partition("@")
+    return FEEDS[name].recorded(owner)

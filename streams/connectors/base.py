@@ -1,33 +1,34 @@
-"""What every venue's connector is made of. A venue is one module: a Connector and its FrameParser.
-
-A parser is pure: frames and receive times in, events out. So a live connection, the replay of a
-recording and a test all run the same code.
-"""
+"""What every feed's connector is made of: a Connector and its FrameParser."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from pydantic import ValidationError
 
 from streams.connectors.values import FrameError
-from streams.events import Event, PriceGap, PriceUnparsed, Unparsed
+from streams.events import EncodedEvent, Event, Unparsed
+from streams.settings import Settings
 
 __all__ = [
+    "Address",
     "BulkSink",
     "Connector",
     "ConnectorError",
     "Frame",
     "FrameParser",
+    "NoRest",
+    "Outgoing",
     "Request",
+    "Rest",
     "Sink",
-    "TradeNumbers",
     "build",
     "json_object",
     "unparsed",
@@ -69,128 +70,155 @@ class Frame:
     """
 
     received: int
-    venue: str
+    feed: str
     connection: str
     data: bytes
     request: Request | None = None
 
 
+#: A message for the WebSocket, or a request for the REST API.
+Outgoing = str | Request
+
+
 class Sink(Protocol):
     """Where events go; the Kafka producer is one."""
 
-    async def send(self, event: Event) -> None:
-        """Take one event; waits while there is no room for it."""
+    async def send(self, event: Event, trace: str | None = None) -> None:
+        """Take one event, and the traceparent of its frame; waits while there is no room."""
 
 
 @runtime_checkable
 class BulkSink(Sink, Protocol):
     """A sink with a faster path for many events at once."""
 
-    async def send_all(self, events: Iterable[Event]) -> None:
-        """Take the events as they are drawn from the iterable."""
-
-
-#: Half-open range of trade numbers that never came, or None.
-Skipped = tuple[int, int] | None
-
-
-class TradeNumbers:
-    """The highest trade number seen of each series, to notice the ones that never came.
-
-    Outlives a connection, so that what was missed between two of them is noticed as well.
-    """
-
-    def __init__(self) -> None:
-        self._highest: dict[str, int] = {}
-
-    def arrived(self, series: str, number: int) -> Skipped:
-        """Record that trade `number` arrived.
-
-        Returns the numbers skipped before it, once; None when there are none, for the first
-        number of a series, and for a repeat or a late arrival.
-        """
-        return self._advance(series, number, number)
-
-    def exist(self, series: str, last: int) -> Skipped:
-        """Record that the venue has made all trades up to `last`, as a heartbeat says.
-
-        Returns those of them that have not arrived, once.
-        """
-        return self._advance(series, last, last + 1)
-
-    def _advance(self, series: str, highest: int, present: int) -> Skipped:
-        seen = self._highest.get(series)
-        if seen is None or highest > seen:
-            self._highest[series] = highest
-        return None if seen is None or present <= seen + 1 else (seen + 1, present)
+    async def send_records(self, records: Iterable[EncodedEvent]) -> None:
+        """Take the records as they are drawn from the iterable."""
 
 
 @dataclass
 class FrameParser(ABC):
-    """Turns the frames of one connection into events. No I/O, no clock."""
+    """The state of one connection: frames in, events out, and what to send or to ask next.
+
+    No I/O, no clock: what it makes is a function of what it was given, so a live connection, the
+    replay of a recording and a test all run the same code.
+    """
 
     venue: str
     connection: str
-    trades: TradeNumbers
+    #: How many frames have come; the number of the next one.
     arrivals: int = field(default=0, init=False)
+    #: The newest time that is known, of a frame or a tick; 0 before the first.
+    now: int = field(default=0, init=False)
+    _outbox: list[Outgoing] = field(default_factory=list, init=False)
 
-    def parse(self, frame: bytes, received: int) -> list[Event]:
-        """The events of one frame, in order; none for frames that are not about prices.
+    def parse(self, frame: bytes, received: int, request: Request | None = None) -> list[Event]:
+        """The events of one frame, in order; none for frames that hold no fact of ours.
 
-        A frame that cannot be read becomes one PriceUnparsed. `received` is in microseconds since
-        1970 UTC, within the accepted event times. Raises ConnectorError when the frame says that
-        the venue refused something, and nothing else.
+        A frame that cannot be read becomes one Unparsed. `received` is in microseconds since 1970
+        UTC, within the accepted event times; `request` is what a REST reply answers. Raises
+        ConnectorError when the frame says that the venue refused something, and nothing else.
         """
         arrival = self.arrivals
         self.arrivals += 1
-        try:
-            return self.events(json_object(frame), received)
-        except FrameError as error:
-            where = (self.venue, self.connection, arrival)
-            return [unparsed(PriceUnparsed, *where, frame, str(error), received)]
+        self.now = max(self.now, received)
+        return self.read(frame, arrival, received, request)
 
     @abstractmethod
-    def events(self, frame: Mapping[str, Any], received: int) -> list[Event]:
-        """The events of a frame. Raises FrameError or ConnectorError, and nothing else."""
+    def read(
+        self, frame: bytes, arrival: int, received: int, request: Request | None
+    ) -> list[Event]:
+        """As `parse`, for the frame of this number."""
 
-    def gap(self, symbol: str, skipped: Skipped, received: int) -> list[Event]:
-        """A PriceGap for skipped trade numbers: `expected` is missing, `got` is the next after."""
-        if skipped is None:
-            return []
-        expected, got = skipped
-        return [
-            build(
-                PriceGap,
-                venue=self.venue,
-                symbol=symbol,
-                connection=self.connection,
-                expected=expected,
-                got=got,
-                received=received,
-            )
-        ]
+    def say(self, *what: Outgoing) -> None:
+        """Have messages sent over the WebSocket, and requests asked of the REST API, in order."""
+        self._outbox += what
+
+    def outgoing(self) -> list[Outgoing]:
+        """What is to be sent and asked since the last call; at first, the subscriptions."""
+        waiting, self._outbox = self._outbox, []
+        return waiting
+
+    def tick(self, now: int) -> None:
+        """Time passes; called about once a second while connected, `now` in microseconds."""
+        self.now = max(self.now, now)
+
+    def refused(self, request: Request, error: ConnectorError) -> None:
+        """The venue refused a request for good. Raises the error where it cannot do without."""
+        raise error
+
+    def lost(self, now: int) -> list[Event]:
+        """The connection is over: what must be told of it, such as gaps."""
+        return []
 
 
-class Connector(Protocol):
-    """One venue's feed: where it is, what to send after connecting, how to read it."""
+class Rest(Protocol):
+    """A venue's REST API."""
 
-    @property
-    def venue(self) -> str:
-        """The canonical venue name, part of every key."""
+    async def get(self, request: Request) -> bytes:
+        """The reply's body. Waits and tries again as long as that may help.
 
-    @property
-    def url(self) -> str:
-        """The WebSocket address."""
+        Raises ConnectorError when the venue refuses the request.
+        """
 
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """Canonical symbols to follow: `BTC-USD`."""
 
-    def subscribe(self) -> list[str]:
-        """The frames to send right after connecting."""
+class NoRest:
+    """The REST API of a feed that asks for nothing."""
 
-    def parser(self, connection: str, trades: TradeNumbers) -> FrameParser:
-        """A parser for one connection; `trades` goes from one connection to the next."""
+    async def get(self, request: Request) -> bytes:
+        raise ConnectorError(f"this feed has no REST API to ask for {request}")
+
+
+class Address(NamedTuple):
+    """Where to connect by WebSocket, and the headers to send with it."""
+
+    url: str
+    headers: Mapping[str, str] = {}
+
+
+class Connector(ABC):
+    """One feed of a venue: how to connect, how to parse, how to recover.
+
+    It holds what outlives a connection. `connect` says where to, `parser` gives the state of one
+    connection, which says by itself what it needs to recover, and `rest` is whom to ask for it.
+    """
+
+    #: Names the feed and, after an @, whose it is: `coinbase`, `kalshi-account@kalshi/prod/main`.
+    feed: str
+    #: The canonical venue name, part of every key.
+    venue: str
+    #: Silence after which a connection counts as dead, seconds.
+    silence: float = 30.0
+
+    @classmethod
+    @abstractmethod
+    def live(cls, settings: Settings, symbols: Sequence[str]) -> Self:
+        """One that can connect, for these symbols (none: its main ones).
+
+        Raises UserError where the settings lack or contradict something.
+        """
+
+    @classmethod
+    def recorded(cls, owner: str) -> Self:
+        """One that reads recordings; `owner` is what follows the @ in the feed's name."""
+        if owner:
+            raise LookupError(f"{cls.__name__} reads no recordings of {owner}")
+        return cls()
+
+    @abstractmethod
+    def connect(self) -> Address:
+        """Where to connect now; asked anew for each attempt, because signatures are dated."""
+
+    @abstractmethod
+    def parser(self, connection: str, opened: int) -> FrameParser:
+        """The state of a connection opened at this time, in microseconds since 1970 UTC."""
+
+    @abstractmethod
+    def lease(self) -> str:
+        """Names what only one process may produce at a time: the feed and what it follows."""
+
+    def rest(self) -> AbstractAsyncContextManager[Rest]:
+        """The REST API that parsers ask, for as long as the context lasts."""
+        return nullcontext(NoRest())
 
 
 def build(model: type[E], **fields: object) -> E:

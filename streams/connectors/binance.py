@@ -9,14 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from streams.connectors.base import ConnectorError, FrameParser, TradeNumbers, build
+from streams.connectors.base import Address, ConnectorError, build
+from streams.connectors.prices import PriceConnector, PriceParser
 from streams.connectors.values import FrameError, decimal_text, epoch_micros, integer, shown, text
 from streams.events import Event, PriceQuote, PriceTrade
 
 __all__ = ["BinanceConnector", "BinanceParser", "canonical_symbol"]
-
-#: Market-data-only host: the same streams, reachable from more countries than stream.binance.com.
-_HOST = "wss://data-stream.binance.vision"
 
 #: Longest first, so that BTCTUSD is BTC-TUSD and not BTCT-USD.
 _QUOTE_ASSETS = (
@@ -48,30 +46,27 @@ def canonical_symbol(name: str) -> str:
     return name
 
 
-@dataclass(frozen=True)
-class BinanceConnector:
+@dataclass
+class BinanceConnector(PriceConnector):
     """Binance spot. Follows aggTrade only: `trade` numbers the same executions differently."""
 
     symbols: tuple[str, ...] = ("BTC-USDT", "ETH-USDT")
+    #: The market-data-only host, reachable from more countries than stream.binance.com.
+    url: str = "wss://data-stream.binance.vision"
+    feed: str = "binance"
     venue: str = "binance"
 
-    @property
-    def url(self) -> str:
+    def connect(self) -> Address:
         """The combined stream of all symbols; the address is the subscription."""
         names = [symbol.replace("-", "").lower() for symbol in self.symbols]
         streams = [f"{name}@{stream}" for name in names for stream in ("aggTrade", "bookTicker")]
-        return f"{_HOST}/stream?streams={'/'.join(streams)}"
+        return Address(f"{self.url}/stream?streams={'/'.join(streams)}")
 
-    def subscribe(self) -> list[str]:
-        """Nothing: see `url`."""
-        return []
-
-    def parser(self, connection: str, trades: TradeNumbers) -> BinanceParser:
-        """A parser for one connection."""
-        return BinanceParser(self.venue, connection, trades)
+    def parser(self, connection: str, opened: int) -> BinanceParser:
+        return BinanceParser(self.venue, connection, self.trades)
 
 
-class BinanceParser(FrameParser):
+class BinanceParser(PriceParser):
     """Binance's frames, bare or in the combined stream's `{"stream", "data"}` envelope."""
 
     def events(self, frame: Mapping[str, Any], received: int) -> list[Event]:

@@ -12,11 +12,12 @@ from typing import Any
 
 import orjson
 
-from streams.connectors.base import ConnectorError, FrameParser, TradeNumbers, build
+from streams.connectors.base import Address, ConnectorError, build
+from streams.connectors.prices import PriceConnector, PriceParser
 from streams.connectors.values import FrameError, decimal_text, integer, rfc3339_micros, shown, text
 from streams.events import Event, PriceQuote, PriceTrade
 
-__all__ = ["CoinbaseConnector", "CoinbaseParser"]
+__all__ = ["CoinbaseConnector", "CoinbaseParser", "SimulatedConnector"]
 
 #: Types of other channels and replies: no prices of ours in them.
 _IGNORED = frozenset(
@@ -36,29 +37,42 @@ _IGNORED = frozenset(
 _TAKER_SIDE = {"buy": "sell", "sell": "buy"}
 
 
-@dataclass(frozen=True)
-class CoinbaseConnector:
+@dataclass
+class CoinbaseConnector(PriceConnector):
     """Coinbase Exchange, or a venue that speaks its protocol under another name."""
 
     symbols: tuple[str, ...] = ("BTC-USD", "ETH-USD")
     url: str = "wss://ws-feed.exchange.coinbase.com"
+    feed: str = "coinbase"
     venue: str = "coinbase"
 
-    def subscribe(self) -> list[str]:
+    def connect(self) -> Address:
+        return Address(self.url)
+
+    def parser(self, connection: str, opened: int) -> CoinbaseParser:
+        parser = CoinbaseParser(self.venue, connection, self.trades)
+        parser.say(self._subscribe())
+        return parser
+
+    def _subscribe(self) -> str:
         """One subscription; Coinbase closes a connection that sends none within 5 s."""
         request = {
             "type": "subscribe",
             "product_ids": list(self.symbols),
             "channels": ["ticker", "matches", "heartbeat"],
         }
-        return [orjson.dumps(request).decode()]
-
-    def parser(self, connection: str, trades: TradeNumbers) -> CoinbaseParser:
-        """A parser for one connection."""
-        return CoinbaseParser(self.venue, connection, trades)
+        return orjson.dumps(request).decode()
 
 
-class CoinbaseParser(FrameParser):
+@dataclass
+class SimulatedConnector(CoinbaseConnector):
+    """The simulated venue, which speaks Coinbase's protocol under its own name."""
+
+    feed: str = "simulated"
+    venue: str = "simulated"
+
+
+class CoinbaseParser(PriceParser):
     """Coinbase's frames. trade_id steps by one per product; `sequence` does not on these channels
     (it counts the full feed), so only trade_id tells of missed trades."""
 

@@ -18,6 +18,8 @@ from streams.events.base import Event
 Headers = Sequence[tuple[str, bytes | None]]
 
 SPEC_VERSION = b"1.0"
+#: W3C trace context: which frame a record came by.
+TRACE_HEADER = "traceparent"
 #: A value over this many bytes is refused unread; no venue's frame comes near it.
 MAX_VALUE_BYTES = 1024 * 1024
 
@@ -32,7 +34,10 @@ class DecodeError(ValueError):
 
 @dataclass(frozen=True)
 class EncodedEvent:
-    """An event as Kafka takes it: topic, key, value and the four CloudEvents headers."""
+    """An event as Kafka takes it: topic, key, value and headers.
+
+    The headers are the four of CloudEvents and, where it came by a frame, `traceparent`.
+    """
 
     topic: str
     key: bytes
@@ -40,19 +45,17 @@ class EncodedEvent:
     headers: list[tuple[str, bytes]]
 
 
-def encode(event: Event) -> EncodedEvent:
-    """The record of an event."""
-    return EncodedEvent(
-        topic=event.topic,
-        key=event.key().encode(),
-        value=event.to_json(),
-        headers=[
-            ("ce_specversion", SPEC_VERSION),
-            ("ce_id", event.event_id().encode()),
-            ("ce_type", event.ce_type().encode()),
-            ("ce_source", event.source().encode()),
-        ],
-    )
+def encode(event: Event, trace: str | None = None) -> EncodedEvent:
+    """The record of an event; `trace` is the traceparent of the frame it came by."""
+    headers = [
+        ("ce_specversion", SPEC_VERSION),
+        ("ce_id", event.event_id().encode()),
+        ("ce_type", event.ce_type().encode()),
+        ("ce_source", event.source().encode()),
+    ]
+    if trace is not None:
+        headers.append((TRACE_HEADER, trace.encode()))
+    return EncodedEvent(event.topic, event.key().encode(), event.to_json(), headers)
 
 
 def ce_type(headers: Headers) -> str:

@@ -93,5 +93,5 @@ class OwnTopicsSink:
         self._producer = producer
         self._names = names
 
-    async def send(self, event: Event) -> None:
+    async def send(self, event: Event, trace: str | None = None) -> None:
         await self._producer.send_record(replace(encode(event), topic=self._names[event.topic]))

@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -85,6 +85,10 @@ def trade(number: int, keys: int = 8) -> PriceTrade:
     )
 
 
+def trades(numbers: Iterable[int]) -> Iterator[EncodedEvent]:
+    return (encode(trade(number)) for number in numbers)
+
+
 async def log_of(endpoints: Endpoints, topic: str) -> list[ConsumerRecord]:
     """All records, in the order of their partitions' offsets."""
     records: list[ConsumerRecord] = []
@@ -125,7 +129,7 @@ def without_repeats(found: dict[bytes, list[bytes]]) -> dict[bytes, list[bytes]]
 async def test_events_arrive_as_encoded(endpoints: Endpoints, topic: str) -> None:
     async with Producer(endpoints) as sending:
         await sending.send(trade(1))
-        await sending.send_all([trade(2)])
+        await sending.send_records([encode(trade(2))])
     assert sending.statistics.unacknowledged == 0, "leaving flushes"
     found = {record.key: record for record in await log_of(endpoints, topic)}
     for event in (trade(1), trade(2)):
@@ -140,7 +144,7 @@ async def test_order_per_key_over_many_batches(
     monkeypatch.setattr(delivery, "BATCH_BYTES", 4096)
     monkeypatch.setattr(producer, "BATCH_BYTES", 4096)
     async with Producer(endpoints) as sending:
-        await sending.send_all(trade(number) for number in range(2000))
+        await sending.send_records(trades(range(2000)))
         for number in range(2000, 3000):
             await sending.send(trade(number))
         await sending.flush()
@@ -189,7 +193,7 @@ async def test_a_full_buffer_makes_senders_wait(
     async with Producer(endpoints) as sending:
         wrap_send_batch(sending, held)
         tasks = [asyncio.create_task(sending.send(trade(number))) for number in range(500)]
-        flood = asyncio.create_task(sending.send_all(trade(number) for number in range(500, 1000)))
+        flood = asyncio.create_task(sending.send_records(trades(range(500, 1000))))
         await stuck.wait()
         await asyncio.sleep(0.1)
         assert not flood.done()
@@ -215,10 +219,10 @@ async def test_a_batch_that_aiokafka_gives_up_is_sent_again(
         return await original(*args, **kwargs)
 
     async with Producer(endpoints) as sending:
-        await sending.send_all(trade(number) for number in range(100))
+        await sending.send_records(trades(range(100)))
         await sending.flush()
         wrap_send_batch(sending, failing)
-        await sending.send_all(trade(number) for number in range(100, 3000))
+        await sending.send_records(trades(range(100, 3000)))
         await sending.flush()
         assert sending._link.replacements == 1
         assert (sending.statistics.acknowledged, sending.statistics.failed) == (3000, 0)
@@ -233,7 +237,7 @@ async def test_a_record_that_the_broker_refuses_is_told_and_the_others_land(
 ) -> None:
     large = EncodedEvent(topic, b"coinbase:K1-USD", os.urandom(30_000), [("ce_id", b"large")])
     async with Producer(small) as sending:
-        await sending.send_all(trade(number) for number in range(20))
+        await sending.send_records(trades(range(20)))
         await sending.send_record(large)
         for number in range(20, 40):
             await sending.send(trade(number))
@@ -294,10 +298,10 @@ async def test_a_topic_deleted_under_way_is_told(
 ) -> None:
     monkeypatch.setattr(delivery, "_REQUEST_TIMEOUT_MS", 1000)
     async with Producer(endpoints) as sending:
-        await sending.send_all(trade(number) for number in range(10))
+        await sending.send_records(trades(range(10)))
         await sending.flush()
         await asyncio.to_thread(delete, endpoints, topic)
-        await sending.send_all(trade(number) for number in range(10, 20))
+        await sending.send_records(trades(range(10, 20)))
         with pytest.raises(DeliveryError, match=f"{topic}.*tape topics create"):
             await sending.flush()
         assert (sending.statistics.acknowledged, sending.statistics.failed) == (10, 10)
@@ -372,10 +376,10 @@ async def test_stopping_while_the_broker_is_away_tells_what_is_not_acknowledged(
     tasks = asyncio.all_tasks()
     sending = Producer(endpoints)
     await sending.start()
-    await sending.send_all(trade(number) for number in range(10))
+    await sending.send_records(trades(range(10)))
     await sending.flush()
     os.kill(info.kafka_pid, signal.SIGKILL)
-    await sending.send_all(trade(number) for number in range(10, 30))
+    await sending.send_records(trades(range(10, 30)))
     with pytest.raises(DeliveryError, match="20 events are not acknowledged"):
         await sending.stop()
     await asyncio.sleep(0)

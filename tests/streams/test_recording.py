@@ -64,7 +64,7 @@ def test_it_is_json_lines_that_zstd_reads(tmp_path: Path) -> None:
     lines = zstandard.ZstdDecompressor().stream_reader(data).read().splitlines()
     assert json.loads(lines[0]) == {
         "t": T,
-        "venue": "coinbase",
+        "feed": "coinbase",
         "connection": "c1",
         "frame": '{"type":"subscriptions"}',
     }
@@ -166,12 +166,12 @@ def test_cryptofeed_files_are_known_by_content(tmp_path: Path, compress: object)
     assert callable(compress)
     path.write_bytes(compress(CRYPTOFEED.encode()))
     first, second = read(path)
-    assert (first.received, first.venue, first.data) == (
+    assert (first.received, first.feed, first.data) == (
         1_618_677_817_061_895,
         "coinbase",
         b'{"a":": b"}',
     )
-    assert (second.received, second.venue) == (1_618_677_819_000_000, "binance")
+    assert (second.received, second.feed) == (1_618_677_819_000_000, "binance")
     assert first.connection != second.connection
 
 
@@ -179,7 +179,7 @@ def test_hftbacktest_files_are_known_by_content(tmp_path: Path) -> None:
     path = tmp_path / "r"
     path.write_bytes(gzip.compress(b'1723161253937085768 {"stream":"x"}\n'))
     [frame] = read(path)
-    assert (frame.received, frame.venue, frame.data) == (
+    assert (frame.received, frame.feed, frame.data) == (
         1_723_161_253_937_085,
         "binance",
         b'{"stream":"x"}',

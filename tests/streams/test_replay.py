@@ -10,7 +10,7 @@ import pytest
 
 from streams.connectors.base import Frame
 from streams.errors import UserError
-from streams.events import Event, PriceGap, PriceTrade, PriceUnparsed, encode
+from streams.events import EncodedEvent, Event, PriceGap, PriceTrade, PriceUnparsed, decode, encode
 from streams.recording import RecordingWriter, read
 from streams.replay import Summary, parse_speed, parsed, replay
 
@@ -18,16 +18,16 @@ T = 1_700_000_000_000_000
 
 
 class ListSink(list[Event]):
-    async def send(self, event: Event) -> None:
+    async def send(self, event: Event, trace: str | None = None) -> None:
         self.append(event)
 
 
 class BulkListSink(ListSink):
     bulk_calls = 0
 
-    async def send_all(self, events: Iterable[Event]) -> None:
+    async def send_records(self, records: Iterable[EncodedEvent]) -> None:
         self.bulk_calls += 1
-        self.extend(events)
+        self.extend(decode(record.value, record.headers) for record in records)
 
 
 def match(trade_id: int, received: int = T, connection: str = "c1", **changes: Any) -> Frame:
@@ -127,9 +127,9 @@ def test_progress_is_told_after_each_frame() -> None:
 
 
 def test_a_replay_parses_as_the_live_connector_does() -> None:
-    [(frame, events)] = parsed([match(1)])
-    assert frame == match(1)
-    assert [type(event) for event in events] == [PriceTrade]
+    [one] = parsed([match(1)])
+    assert one.frame == match(1)
+    assert [type(event) for event in one.events] == [PriceTrade]
 
 
 @pytest.mark.parametrize(("text", "speed"), [("max", None), ("1x", 1.0), ("2.5x", 2.5)])

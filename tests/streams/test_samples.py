@@ -85,7 +85,7 @@ def count(path: Path) -> Count:
 
 
 class ListSink(list[Event]):
-    async def send(self, event: Event) -> None:
+    async def send(self, event: Event, trace: str | None = None) -> None:
         self.append(event)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from streams.connectors.base import ConnectorError, TradeNumbers
+from streams.connectors.base import ConnectorError
 from streams.connectors.binance import BinanceConnector, BinanceParser, canonical_symbol
 from streams.events import PriceGap, PriceQuote, PriceTrade, PriceUnparsed
 
@@ -47,7 +47,7 @@ BOOK_TICKER: dict[str, Any] = {
 
 @pytest.fixture
 def parser() -> BinanceParser:
-    return BinanceConnector().parser("c1", TradeNumbers())
+    return BinanceConnector().parser("c1", RECEIVED)
 
 
 def frame(base: dict[str, Any], **changes: Any) -> bytes:
@@ -178,7 +178,7 @@ def test_symbols_are_split_at_a_known_quote_asset(name: str, canonical: str) -> 
 
 
 def test_the_address_names_one_of_the_two_trade_streams() -> None:
-    url = BinanceConnector(symbols=("BTC-USDT", "ETH-BTC")).url
+    url = BinanceConnector(symbols=("BTC-USDT", "ETH-BTC")).connect().url
     assert url.partition("?streams=")[2] == (
         "btcusdt@aggTrade/btcusdt@bookTicker/ethbtc@aggTrade/ethbtc@bookTicker"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from streams.connectors.base import ConnectorError, TradeNumbers
+from streams.connectors.base import ConnectorError
 from streams.connectors.coinbase import CoinbaseConnector, CoinbaseParser
 from streams.events import PriceGap, PriceQuote, PriceTrade, PriceUnparsed
 
@@ -39,7 +39,7 @@ TICKER: dict[str, Any] = {
 
 @pytest.fixture
 def parser() -> CoinbaseParser:
-    return CoinbaseConnector().parser("c1", TradeNumbers())
+    return CoinbaseConnector().parser("c1", RECEIVED)
 
 
 def frame(base: dict[str, Any], **changes: Any) -> bytes:
@@ -130,10 +130,9 @@ def test_a_heartbeat_tells_of_missing_trades_once(parser: CoinbaseParser) -> Non
 
 
 def test_trades_missed_between_two_connections_are_a_gap() -> None:
-    trades = TradeNumbers()
     connector = CoinbaseConnector()
-    connector.parser("c1", trades).parse(frame(MATCH, trade_id=10), RECEIVED)
-    again = connector.parser("c2", trades).parse(frame(MATCH, trade_id=15), RECEIVED)
+    connector.parser("c1", RECEIVED).parse(frame(MATCH, trade_id=10), RECEIVED)
+    again = connector.parser("c2", RECEIVED).parse(frame(MATCH, trade_id=15), RECEIVED)
     assert [type(event) for event in again] == [PriceGap, PriceTrade]
 
 
@@ -186,7 +185,8 @@ def test_of_a_huge_frame_the_start_is_kept(parser: CoinbaseParser) -> None:
 
 
 def test_the_subscription_names_products_and_channels() -> None:
-    [request] = CoinbaseConnector(symbols=("BTC-USD",)).subscribe()
+    [request] = CoinbaseConnector(symbols=("BTC-USD",)).parser("c1", RECEIVED).outgoing()
+    assert isinstance(request, str)
     assert json.loads(request) == {
         "type": "subscribe",
         "product_ids": ["BTC-USD"],

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.connectors import VENUES
-from streams.connectors.base import ConnectorError, TradeNumbers
+from streams.connectors import FEEDS
+from streams.connectors.base import ConnectorError
 from streams.events import decode, encode
 from streams.events.types import EARLIEST_TIME
 
@@ -70,12 +70,12 @@ def mutated(draw: st.DrawFn) -> bytes:
 frames = st.binary() | json_values.map(lambda value: json.dumps(value).encode()) | mutated()
 
 
-@pytest.mark.parametrize("venue", sorted(VENUES))
+@pytest.mark.parametrize("venue", sorted(FEEDS))
 @given(sent=st.lists(frames, min_size=1, max_size=4))
 def test_any_frames_give_events_that_encode_and_decode_to_themselves(
     venue: str, sent: list[bytes]
 ) -> None:
-    parser = VENUES[venue]().parser("c1", TradeNumbers())
+    parser = FEEDS[venue].recorded("").parser("c1", EARLIEST_TIME)
     for data in sent:
         try:
             events = parser.parse(data, EARLIEST_TIME)

@@ -118,7 +118,7 @@ def test_a_recording_of_the_simulated_venue_can_be_read(tape: Tape, tmp_path: Pa
     status, output, errors = tape.run("record", "simulated", "-o", tmp_path / "r", "--for", "500ms")
     assert status == 0, errors
     assert f"written to {tmp_path / 'r'}" in output
-    assert {frame.venue for frame in read(tmp_path / "r")} == {"simulated"}
+    assert {frame.feed for frame in read(tmp_path / "r")} == {"simulated"}
     assert len(list(read(tmp_path / "r"))) > 20
 
 

@@ -21,7 +21,7 @@ MATCH = (
 
 
 class ListSink(list[Event]):
-    async def send(self, event: Event) -> None:
+    async def send(self, event: Event, trace: str | None = None) -> None:
         self.append(event)
 
 
@@ -66,7 +66,7 @@ def test_it_subscribes_and_hands_on_events_with_receive_times() -> None:
         sink, counts = ListSink(), Counts()
         async with venue(serving) as connector, running(connector, sink, counts):
             await until(lambda: sink)
-            assert asked == connector.subscribe()
+            assert asked == connector.parser("c1", 0).outgoing()
             [trade] = sink
             assert isinstance(trade, PriceTrade)
             assert trade.received > 1_700_000_000_000_000
@@ -127,19 +127,19 @@ def test_a_refusal_is_loud_and_followed_by_another_attempt() -> None:
     errors = [entry for entry in logs if entry["log_level"] == "error"]
     assert len(errors) >= 2
     assert "XYZ is no product" in errors[0]["reason"]
-    assert errors[0]["venue"] == "coinbase"
+    assert errors[0]["feed"] == "coinbase"
 
 
-def test_silence_ends_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "RECEIVE_TIMEOUT", 0.05)
-
+def test_silence_ends_a_connection() -> None:
     async def serving(socket: ServerConnection) -> None:
         await socket.wait_closed()
 
     async def check() -> None:
         counts = Counts()
-        async with venue(serving) as connector, running(connector, ListSink(), counts):
-            await until(lambda: counts.reconnects >= 2)
+        async with venue(serving) as connector:
+            connector.silence = 0.05
+            async with running(connector, ListSink(), counts):
+                await until(lambda: counts.reconnects >= 2)
 
     with capture_logs() as logs:
         asyncio.run(check())
@@ -167,7 +167,7 @@ def test_it_waits_for_a_venue_that_is_away() -> None:
 
 def test_what_the_sink_raises_ends_the_run() -> None:
     class BrokenSink(ListSink):
-        async def send(self, event: Event) -> None:
+        async def send(self, event: Event, trace: str | None = None) -> None:
             raise UserError(f"the broker refuses {event.name}")
 
     async def serving(socket: ServerConnection) -> None:

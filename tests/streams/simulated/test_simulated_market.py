@@ -20,7 +20,7 @@ def steps(count: int, seed: int = 1, first_number: int = 0) -> list[tuple[PriceT
         step = market.step(NOW + n)
         sent = [orjson.dumps(frame) for frame in (step.match, step.ticker)]
         frames = [Frame(NOW + n, "coinbase", "c", data) for data in sent]
-        (_, [trade]), (_, [quote]) = parsed(frames)
+        [trade], [quote] = (one.events for one in parsed(frames))
         assert isinstance(trade, PriceTrade)
         assert isinstance(quote, PriceQuote)
         found.append((trade, quote))

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
-from streams.connectors import VENUES
+from streams.connectors.coinbase import SimulatedConnector
 from streams.connectors.runner import Backoff, Counts, run
 from streams.events import Event, PriceGap, PriceQuote, PriceTrade, PriceUnparsed
 from streams.simulated import Faults, SimulatedVenue
@@ -13,7 +13,7 @@ from streams.simulated.faults import Fault
 
 
 class ListSink(list[Event]):
-    async def send(self, event: Event) -> None:
+    async def send(self, event: Event, trace: str | None = None) -> None:
         self.append(event)
 
     def trades(self, symbol: str) -> list[int]:
@@ -33,7 +33,7 @@ async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 
 @asynccontextmanager
 async def connected(venue: SimulatedVenue) -> AsyncIterator[tuple[ListSink, Counts]]:
-    connector = VENUES["simulated"](url=venue.url)
+    connector = SimulatedConnector(url=venue.url)
     sink, counts = ListSink(), Counts()
     task = asyncio.create_task(run(connector, sink, counts, Backoff(first=0.02)))
     try:
