@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     #: Whose trades a command is about, where it does not say.
     account: str = "kalshi/prod/main/0"
 
+    #: Spot symbols to follow, `BTC-USD,ETH-USD`; none means each feed's own.
+    symbols: Annotated[tuple[str, ...], NoDecode] = ()
     #: Other WebSocket and REST addresses than the feeds' own, by feed: `coinbase=wss://host`.
     websocket_urls: Annotated[Mapping[str, str], NoDecode] = {}
     rest_urls: Annotated[Mapping[str, str], NoDecode] = {}
@@ -91,10 +93,13 @@ class Settings(BaseSettings):
     postgres_user: str = Field(default="postgres", validation_alias="POSTGRES_USER")
     postgres_password: SecretStr | None = Field(default=None, validation_alias="POSTGRES_PASSWORD")
 
-    @field_validator("home")
+    @field_validator("home", "kalshi_key_file")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        try:
+            return value and value.expanduser().absolute()
+        except RuntimeError as fault:
+            raise ValueError(f"{value} names no folder: {fault}") from None
 
     @field_validator("brokers")
     @classmethod
@@ -157,11 +162,6 @@ class Settings(BaseSettings):
             raise ValueError("it holds a key; give the path of the file that holds the key")
         return value
 
-    @field_validator("kalshi_key_file")
-    @classmethod
-    def _at_home(cls, value: Path | None) -> Path | None:
-        return value and value.expanduser().absolute()
-
     @field_validator("kalshi_rest_url")
     @classmethod
     def _rest_address(cls, value: str | None) -> str | None:
@@ -172,18 +172,19 @@ class Settings(BaseSettings):
     def _websocket_address(cls, value: str | None) -> str | None:
         return value and _base_address(value, "wss", "ws")
 
+    @field_validator("symbols", mode="before")
+    @classmethod
+    def _list_of_symbols(cls, value: object) -> object:
+        from streams.events.types import SYMBOL
+
+        return _names(value, SYMBOL, "BTC-USD")
+
     @field_validator("kalshi_series", mode="before")
     @classmethod
     def _list_of_series(cls, value: object) -> object:
         from streams.events.types import TICKER
 
-        if not isinstance(value, str):
-            return value
-        names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
-        for name in names:
-            if re.fullmatch(TICKER, name) is None:
-                raise ValueError("give it as KXBTCD, several with commas between")
-        return names
+        return _names(value, TICKER, "KXBTCD")
 
     @model_validator(mode="after")
     def _complete(self) -> "Settings":
@@ -230,14 +231,14 @@ class Endpoints:
     embedded_database: bool
 
 
-def load_settings() -> Settings:
-    """The settings in force.
+def load_settings(**given: Any) -> Settings:
+    """The settings in force; what is given goes before the environment.
 
     Raises:
         UserError: a value is invalid; names its variable, never its secret.
     """
     try:
-        return Settings()
+        return Settings(**given)  # model_validate would wrap the faults of the file
     except ValidationError as fault:
         raise UserError("\n".join(_explain(error) for error in fault.errors())) from None
     except (OSError, UnicodeDecodeError) as fault:
@@ -318,6 +319,17 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
             f"used: {fault}; they must be in PEM format"
         ) from None
     return context
+
+
+def _names(value: object, pattern: str, example: str) -> object:
+    """Names with commas between, each once."""
+    if not isinstance(value, str):
+        return value
+    names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
+    for name in names:
+        if re.fullmatch(pattern, name) is None:
+            raise ValueError(f"give it as {example}, several with commas between")
+    return names
 
 
 def _addresses_by_feed(value: object, secure: str, plain: str) -> object:

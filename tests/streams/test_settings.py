@@ -94,6 +94,19 @@ def test_tape_dsn_goes_before_the_legacy_variables(monkeypatch: pytest.MonkeyPat
         ("TAPE_SASL_MECHANISM", "MD5"),
         ("TAPE_DSN", "sesame, and no DSN"),
         ("TAPE_SSL_CAFILE", "absent.pem"),
+        ("TAPE_KALSHI_REST_URL", "external-api.kalshi.com"),
+        ("TAPE_KALSHI_REST_URL", "wss://external-api.kalshi.com"),
+        ("TAPE_KALSHI_REST_URL", "https://me:sesame@external-api.kalshi.com"),
+        ("TAPE_KALSHI_REST_URL", "https://external-api.kalshi.com/?sesame"),
+        ("TAPE_KALSHI_REST_URL", "https://external-api.kalshi.com:port"),
+        ("TAPE_KALSHI_REST_URL", "https://external api.kalshi.com"),
+        ("TAPE_KALSHI_REST_URL", "https://[::1"),
+        ("TAPE_KALSHI_WEBSOCKET_URL", "https://external-api-ws.kalshi.com"),
+        ("TAPE_KALSHI_SERIES", "KXBTCD,,KXBTC"),
+        ("TAPE_KALSHI_SERIES", "KX BTC"),
+        ("TAPE_KALSHI_KEY_FILE", "~nobody-of-that-name/kalshi.pem"),
+        ("TAPE_KALSHI_KEY_FILE", "-----BEGIN PRIVATE KEY----- sesame"),
+        ("TAPE_KALSHI_KEY_FILE", "MC4CAQAwBQYDK2VwBCIEIsesame" + 36 * "a"),
         ("POSTGRES_PORT", "many"),
     ],
 )
@@ -163,6 +176,42 @@ def test_secrets_do_not_show_in_any_representation(monkeypatch: pytest.MonkeyPat
         Settings()
     assert "hush" not in str(refused.value)
     assert "hush" not in f"{settings!r}{settings}{endpoints(settings)!r}"
+
+
+def test_kalshi_s_addresses_and_key_are_the_environment_s_unless_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = load_settings()
+    assert settings.kalshi_rest_url is None
+    assert settings.kalshi_websocket_url is None
+    assert settings.kalshi_key_id is None
+    assert settings.kalshi_key_file is None
+    assert settings.kalshi_series == ("KXBTCD",)
+    monkeypatch.setenv("TAPE_KALSHI_REST_URL", "http://127.0.0.1:8000/trade-api/v2/")
+    monkeypatch.setenv("TAPE_KALSHI_WEBSOCKET_URL", "ws://[::1]:8000/trade-api/ws/v2")
+    monkeypatch.setenv("TAPE_KALSHI_SERIES", "KXBTCD, KXBTC15M,KXBTCD")
+    settings = load_settings()
+    assert settings.kalshi_rest_url == "http://127.0.0.1:8000/trade-api/v2"
+    assert settings.kalshi_websocket_url == "ws://[::1]:8000/trade-api/ws/v2"
+    assert settings.kalshi_series == ("KXBTCD", "KXBTC15M")
+
+
+def test_a_key_file_is_found_from_home_and_from_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", "/home/trader")
+    monkeypatch.setenv("TAPE_KALSHI_KEY_FILE", "~/kalshi.pem")
+    assert load_settings().kalshi_key_file == Path("/home/trader/kalshi.pem")
+    monkeypatch.setenv("TAPE_KALSHI_KEY_FILE", "keys/kalshi.pem")
+    assert load_settings().kalshi_key_file == tmp_path / "keys" / "kalshi.pem"
+
+
+def test_a_key_s_id_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPE_KALSHI_KEY_ID", "sesame")
+    settings = load_settings()
+    assert settings.kalshi_key_id is not None
+    assert settings.kalshi_key_id.get_secret_value() == "sesame"
+    assert "sesame" not in f"{settings!r}{settings}"
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
