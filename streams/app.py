@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from projections.base import SMALL_UNIT, Batch, Decoded, Projection, count_recor
 from projections.deadletter import Limits
 from projections.errors import Fenced, Refusal
 from projections.unit import Projector
+from streams.heartbeat import Pulse
 from streams.housekeeping import keep_house
 from streams.ledger import Fetch, GapError, Ledger
 from streams.security import faust_credentials
@@ -90,16 +92,17 @@ def build_app(
         broker_rebalance_timeout=15.0,
     )
     ledger = Ledger(Projector(projection, endpoints.dsn, rules.limits))
+    pulse = Pulse(f"worker/{projection.name}", time.time_ns() // 1000)
     app.transport = Transport(app, ledger, endpoints, refuse)
     topic = app.topic(*projection.topics, schema=FetchSchema())
 
     @app.agent(topic, name=projection.name, concurrency=1)
     async def project(stream: Any) -> None:
-        await Agent(app, ledger, refuse).run(stream)
+        await Agent(app, ledger, pulse, refuse).run(stream)
 
     @app.task
     async def housekeeping() -> None:
-        await keep_house(ledger.projector, endpoints, rules.history_days)
+        await keep_house(ledger, pulse, endpoints, rules.history_days)
 
     return app
 
@@ -107,9 +110,12 @@ def build_app(
 class Agent:
     """Groups what waits into units of work; decodes one while the one before is committing."""
 
-    def __init__(self, app: faust.App, ledger: Ledger, refuse: Callable[[Refusal], None]) -> None:
+    def __init__(
+        self, app: faust.App, ledger: Ledger, pulse: Pulse, refuse: Callable[[Refusal], None]
+    ) -> None:
         self._app = app
         self._ledger = ledger
+        self._pulse = pulse
         self._refuse = refuse
         self._in_flight: asyncio.Task[None] | None = None
 
@@ -188,6 +194,8 @@ class Agent:
             except Exception:
                 self._log("unit of work given up, going back to the checkpoints")
                 self._recover()
+            else:
+                self._pulse.took(time.time_ns() // 1000, frames=count_records(batches))
 
     def _recover(self) -> None:
         """Drop what is held and rejoin the group in place; other apps of the process go on."""
