@@ -128,10 +128,11 @@ class Projection(ABC, Generic[F]):
     def forget(self) -> None:
         """Remember nothing of the tables: partitions are claimed, maybe of another generation."""
 
-    async def maintain(self, connection: Connection, history_days: int) -> None:
+    async def maintain(self, connection: Connection, history_days: int | None) -> None:
         """What is due now and then outside of units, such as detaching old partitions.
 
-        `connection` as for `prepare`. Days are counted by append times, back from the newest.
+        `connection` as for `prepare`. Days are counted by append times, back from the newest;
+        None keeps the history whole.
         """
 
     @abstractmethod

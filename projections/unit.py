@@ -196,7 +196,7 @@ class Projector:
         for half in halves(batches):
             await self.commit(half)
 
-    async def maintain(self, history_days: int) -> None:
+    async def maintain(self, history_days: int | None) -> None:
         """Let the projection maintain the tables of the claimed generation."""
         if not self._generation:
             return

@@ -82,7 +82,8 @@ _VALUES = {"yes": 1, "no": 0}
 async def make(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
     """Give each (venue, ticker) a row with what the ticker says, where there is none."""
     rows = [_from_ticker(venue, ticker) for venue, ticker in sorted(keys)]
-    await connection.execute(_MAKE, [orjson.dumps(rows).decode()])
+    if rows:
+        await connection.execute(_MAKE, [orjson.dumps(rows).decode()])
 
 
 def _from_ticker(venue: str, ticker: str) -> dict[str, Any]:

@@ -83,8 +83,9 @@ class Prices(Projection[Facts]):
     def forget(self) -> None:
         self._months.forget()
 
-    async def maintain(self, connection: Connection, history_days: int) -> None:
-        await close_old(connection, history_days)
+    async def maintain(self, connection: Connection, history_days: int | None) -> None:
+        if history_days is not None:
+            await close_old(connection, history_days)
 
     async def write(self, connection: Connection, facts: Facts) -> None:
         try:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 from projections.base import Batch, Partition
 from projections.checkpoint import LogStart
 from projections.market import Market
 from projections.unit import Projector
 from streams.events import Event, MarketDescribed, MarketDetermined, MarketSettled, MarketTicker
-from tests.projections.logs import NOON, TOPIC_ID, empty, record_of
+from tests.projections.logs import NOON, TOPIC_ID, empty, record_of, unreadable
 
 START = NOON * 1_000_000
 #: Closes on 2026-11-15 at 16:00 Eastern, 21:00 UTC.
@@ -45,29 +47,51 @@ def settled(at: int = 0, **fields: Any) -> MarketSettled:
     return event
 
 
-def units_of(events: Sequence[Event], lengths: Iterable[int]) -> list[list[Batch]]:
-    """The events in their order, cut into units; each topic counts its own offsets."""
-    ends: dict[str, int] = {}
+@dataclass(frozen=True)
+class Unreadable:
+    """The record of an event whose value was destroyed."""
+
+    event: Event
+
+
+def units_of(
+    events: Sequence[Event | Unreadable], lengths: Iterable[int], partitions: int = 1
+) -> list[list[Batch]]:
+    """The events in their order, cut into units; each partition counts its own offsets.
+
+    An event's partition follows from its key.
+    """
+    ends: dict[Partition, int] = {}
     units: list[list[Batch]] = []
     rest = list(events)
     for length in (*lengths, len(rest)):
-        unit: dict[str, list[Any]] = {}
-        for event in rest[:length]:
-            offset = ends.get(event.topic, 0)
-            ends[event.topic] = offset + 1
-            unit.setdefault(event.topic, []).append(record_of(event, offset))
+        unit: dict[Partition, list[Any]] = {}
+        for one in rest[:length]:
+            event = one.event if isinstance(one, Unreadable) else one
+            source = Partition(event.topic, crc32(event.key().encode()) % partitions)
+            record = record_of(event, ends.get(source, 0))
+            ends[source] = record.offset + 1
+            broken = isinstance(one, Unreadable)
+            unit.setdefault(source, []).append(unreadable(record) if broken else record)
         rest = rest[length:]
         if unit:
-            units.append([Batch(Partition(topic, 0), found) for topic, found in unit.items()])
+            units.append([Batch(source, found) for source, found in unit.items()])
     return units
 
 
-async def project(dsn: str, units: Iterable[Sequence[Batch]]) -> None:
-    """Project these units by a fresh process; what a checkpoint is past is not projected again."""
+async def claimed(dsn: str, sources: Iterable[Partition]) -> Projector:
+    """A process that holds these partitions."""
     projector = Projector(Market(), dsn)
-    sources = [Partition(topic, 0) for topic in Market.topics]
-    claims = await projector.claim({source: LogStart(TOPIC_ID, 0) for source in sources})
-    starts = {source: claim.next_offset for source, claim in claims.items()}
+    await projector.claim({source: LogStart(TOPIC_ID, 0) for source in sources})
+    return projector
+
+
+async def project(dsn: str, units: Iterable[Sequence[Batch]], partitions: int = 1) -> None:
+    """Project these units by a fresh process; what a checkpoint is past is not projected again."""
+    projector = await claimed(
+        dsn, [Partition(topic, n) for topic in Market.topics for n in range(partitions)]
+    )
+    starts = {source: claim.next_offset for source, claim in projector.claims.items()}
     for unit in units:
         due = [
             Batch(batch.source, [r for r in batch.records if r.offset >= starts[batch.source]])
@@ -78,9 +102,15 @@ async def project(dsn: str, units: Iterable[Sequence[Batch]]) -> None:
     await projector.close()
 
 
-def run(dsn: str, events: Sequence[Event], lengths: Iterable[int] = ()) -> None:
-    asyncio.run(project(dsn, units_of(events, lengths)))
+def run(
+    dsn: str,
+    events: Sequence[Event | Unreadable],
+    lengths: Iterable[int] = (),
+    partitions: int = 1,
+) -> None:
+    asyncio.run(project(dsn, units_of(events, lengths, partitions), partitions))
 
 
 def reset(dsn: str) -> None:
-    empty(dsn, *(f"market_1.{name}" for name in Market.tables))
+    names = [name for name in Market.tables if name not in {"market_book", "market_log_days"}]
+    empty(dsn, *(f"market_1.{name}" for name in names))

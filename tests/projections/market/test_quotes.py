@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.base import Connection
+from projections.base import Connection, Partition
 from projections.database import connect
 from projections.market import Market
 from streams.events import MarketTicker
@@ -226,8 +226,11 @@ async def test_two_units_at_once_do_not_forget_each_others_deltas(migrated_dsn: 
 
     async def write(connection: Connection, go: asyncio.Event, wrote: asyncio.Event) -> None:
         [[batch]] = units_of([quoted(0, volume_delta="1")], [])
+        batch = replace(batch, source=Partition(batch.source.topic, int(connection is second)))
+        market = Market()
+        decoded = await market.prepare(connection, [batch], market.decode([batch]))
         async with connection.transaction():
-            await Market().write(connection, Market().decode([batch]).facts)
+            await market.write(connection, decoded.facts)
             wrote.set()
             await go.wait()
 
