@@ -31,6 +31,8 @@ import zstandard
 from streams.compressed import CompressedLines
 from streams.connectors import FEEDS
 from streams.connectors.base import Frame, Request
+from streams.connectors.exact_json import exact_json
+from streams.connectors.kraken_former import former_format, refuse_former_address
 from streams.connectors.values import FrameError, integer, seconds_micros, text
 from streams.errors import UserError
 from streams.events.types import EARLIEST_TIME, LAST_TIME
@@ -48,6 +50,8 @@ _FEED_OF_HOST = {
     "coinbase.com": "coinbase",
     "binance.com": "binance",
     "binance.vision": "binance",
+    "binance.us": "binance-us",
+    "kraken.com": "kraken",
 }
 
 _CRYPTOFEED_URL = re.compile(rb"(wss?://\S+) (<->|<-) ([0-9.]+)(?:: .*)?")
@@ -158,6 +162,11 @@ class Recording:
             return lambda line: _from_hftbacktest(line, digest)
         if first.startswith(b'{"t":'):
             return _from_line
+        if former := _former_format(first):
+            raise UserError(
+                f"{self.path} holds frames of {former}, a format that is not read: of Kraken's "
+                "formats only WebSocket v2 is served today"
+            )
         raise UserError(
             f"{self.path} is no recording: its first line is none of `tape record`, cryptofeed or "
             f"hftbacktest: {first[:60]!a}"
@@ -231,8 +240,17 @@ class _Cryptofeed:
         return _frame(received, self._feed, f"{self._digest}-{self._connections}", match[2])
 
 
+def _former_format(line: bytes) -> str | None:
+    try:
+        return former_format(exact_json(line))
+    except FrameError:
+        return None
+
+
 def _feed_of(url: str) -> str:
-    host = urlsplit(url).hostname or ""
+    address = urlsplit(url)
+    refuse_former_address(address)
+    host = address.hostname or ""
     for ending, feed in _FEED_OF_HOST.items():
         if host == ending or host.endswith(f".{ending}"):
             return feed

@@ -18,7 +18,17 @@ from streams.connectors import recorded
 from streams.connectors.base import BulkSink, Connector, ConnectorError, Frame, FrameParser, Sink
 from streams.connectors.runner import Parsed
 from streams.errors import UserError
-from streams.events import Event, MarketGap, PriceGap, PriceQuote, PriceTrade, Unparsed, encode
+from streams.events import (
+    Event,
+    MarketGap,
+    MarketTicker,
+    MarketTrade,
+    PriceGap,
+    PriceQuote,
+    PriceTrade,
+    Unparsed,
+    encode,
+)
 from streams.tracing import traceparent
 
 __all__ = ["Summary", "parse_speed", "parsed", "replay"]
@@ -35,15 +45,23 @@ class Summary:
     frames: int = 0
     trades: int = 0
     quotes: int = 0
+    others: int = 0
     gaps: int = 0
     unparsed: int = 0
 
     def add(self, event: Event) -> None:
         """Count one event."""
-        self.trades += isinstance(event, PriceTrade)
-        self.quotes += isinstance(event, PriceQuote)
-        self.gaps += isinstance(event, PriceGap | MarketGap)
-        self.unparsed += isinstance(event, Unparsed)
+        match event:
+            case PriceTrade() | MarketTrade():
+                self.trades += 1
+            case PriceQuote() | MarketTicker():
+                self.quotes += 1
+            case PriceGap() | MarketGap():
+                self.gaps += 1
+            case Unparsed():
+                self.unparsed += 1
+            case _:
+                self.others += 1
 
 
 def parse_speed(text: str) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from streams.connectors.values import FrameError
 from streams.events import EncodedEvent, Event, Unparsed
-from streams.settings import Settings
+from streams.settings import Endpoints, Settings
 
 __all__ = [
     "Address",
@@ -26,9 +26,11 @@ __all__ = [
     "FrameParser",
     "NoRest",
     "Outgoing",
+    "RecordSink",
     "Request",
     "Rest",
     "Sink",
+    "UpgradeReply",
     "build",
     "json_object",
     "unparsed",
@@ -88,6 +90,14 @@ class Sink(Protocol):
 
 
 @runtime_checkable
+class RecordSink(Sink, Protocol):
+    """A sink that takes records as well."""
+
+    async def send_record(self, record: EncodedEvent) -> None:
+        """Take one record; waits while there is no room."""
+
+
+@runtime_checkable
 class BulkSink(Sink, Protocol):
     """A sink with a faster path for many events at once."""
 
@@ -107,6 +117,8 @@ class FrameParser(ABC):
     connection: str
     #: How many frames have come; the number of the next one.
     arrivals: int = field(default=0, init=False)
+    #: When a recent frame came, and when the venue sent it; None where frames do not say.
+    sent: tuple[int, int] | None = field(default=None, init=False)
     #: The newest time that is known, of a frame or a tick; 0 before the first.
     now: int = field(default=0, init=False)
     _outbox: list[Outgoing] = field(default_factory=list, init=False)
@@ -128,6 +140,21 @@ class FrameParser(ABC):
         self, frame: bytes, arrival: int, received: int, request: Request | None
     ) -> list[Event]:
         """As `parse`, for the frame of this number."""
+
+    def records(self, frame: bytes, received: int, trace: str) -> list[EncodedEvent] | None:
+        """The records of a frame of the commonest kinds, as `parse` and `encode` would make them.
+
+        None where in doubt: the frame is to be parsed then, and nothing has changed.
+        """
+        found = self.quick(frame, received, trace)
+        if found is not None:
+            self.arrivals += 1
+            self.now = max(self.now, received)
+        return found
+
+    def quick(self, frame: bytes, received: int, trace: str) -> list[EncodedEvent] | None:
+        """As `records`; a feed of few frames has nothing to gain by it."""
+        return None
 
     def say(self, *what: Outgoing) -> None:
         """Have messages sent over the WebSocket, and requests asked of the REST API, in order."""
@@ -175,6 +202,17 @@ class Address(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
+class UpgradeReply(NamedTuple):
+    """What a venue answers instead of opening a WebSocket; header names in small letters, times of
+    asking and of the answer in microseconds since 1970 UTC."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    sent: int
+    received: int
+
+
 class Connector(ABC):
     """One feed of a venue: how to connect, how to parse, how to recover.
 
@@ -191,11 +229,8 @@ class Connector(ABC):
 
     @classmethod
     @abstractmethod
-    def live(cls, settings: Settings, symbols: Sequence[str]) -> Self:
-        """One that can connect, for these symbols (none: its main ones).
-
-        Raises UserError where the settings lack or contradict something.
-        """
+    def live(cls, settings: Settings) -> Self:
+        """One that can connect. Raises UserError where the settings lack something."""
 
     @classmethod
     def recorded(cls, owner: str) -> Self:
@@ -204,9 +239,20 @@ class Connector(ABC):
             raise LookupError(f"{cls.__name__} reads no recordings of {owner}")
         return cls()
 
+    async def prepare(self, endpoints: Endpoints) -> int:
+        """Learn from the log what was produced before, where that matters; before each `run`.
+
+        Returns how many records that were. Raises UserError where the broker is out of reach.
+        """
+        return 0
+
     @abstractmethod
     def connect(self) -> Address:
         """Where to connect now; asked anew for each attempt, because signatures are dated."""
+
+    def refusal(self, reply: UpgradeReply) -> ConnectorError | None:
+        """What such an answer means, where the venue's are known."""
+        return None
 
     @abstractmethod
     def parser(self, connection: str, opened: int) -> FrameParser:

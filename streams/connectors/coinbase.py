@@ -1,7 +1,8 @@
 """Coinbase Exchange's public WebSocket feed: matches, tickers, heartbeats.
 
-Source of the rules: docs.cdp.coinbase.com/exchange/docs/websocket-channels. The simulated venue
-speaks the same protocol and uses this module under its own name.
+Source of the rules: docs.cdp.coinbase.com/exchange/docs/websocket-channels and, for missed trades,
+its REST reference, "Get product trades". The simulated venue speaks the same protocol and uses
+this module under its own name.
 """
 
 from __future__ import annotations
@@ -12,12 +13,25 @@ from typing import Any
 
 import orjson
 
-from streams.connectors.base import Address, ConnectorError, build
-from streams.connectors.prices import PriceConnector, PriceParser
+from streams.connectors.base import Address, ConnectorError, Request, build
+from streams.connectors.coinbase_quick import match_of, ticker_record
+from streams.connectors.prices import (
+    LONGEST_PAGE,
+    Missed,
+    PriceConnector,
+    PriceParser,
+    Recovery,
+    json_list,
+)
 from streams.connectors.values import FrameError, decimal_text, integer, rfc3339_micros, shown, text
-from streams.events import Event, PriceQuote, PriceTrade
+from streams.events import EncodedEvent, Event, PriceQuote, PriceTrade
+from streams.settings import Endpoints
 
-__all__ = ["CoinbaseConnector", "CoinbaseParser", "SimulatedConnector"]
+__all__ = ["REST_URL", "CoinbaseConnector", "CoinbaseParser", "SimulatedConnector"]
+__all__ += ["taker_side", "trades_page", "trades_request"]
+
+#: Of the matching engine's trades, whichever feed missed them.
+REST_URL = "https://api.exchange.coinbase.com"
 
 #: Types of other channels and replies: no prices of ours in them.
 _IGNORED = frozenset(
@@ -43,14 +57,17 @@ class CoinbaseConnector(PriceConnector):
 
     symbols: tuple[str, ...] = ("BTC-USD", "ETH-USD")
     url: str = "wss://ws-feed.exchange.coinbase.com"
+    rest_url: str | None = REST_URL
     feed: str = "coinbase"
     venue: str = "coinbase"
 
     def connect(self) -> Address:
         return Address(self.url)
 
-    def parser(self, connection: str, opened: int) -> CoinbaseParser:
-        parser = CoinbaseParser(self.venue, connection, self.trades)
+    def price_parser(
+        self, connection: str, opened: int, recovery: Recovery | None
+    ) -> CoinbaseParser:
+        parser = CoinbaseParser(self.venue, connection, self.trades, recovery)
         parser.say(self._subscribe())
         return parser
 
@@ -66,15 +83,34 @@ class CoinbaseConnector(PriceConnector):
 
 @dataclass
 class SimulatedConnector(CoinbaseConnector):
-    """The simulated venue, which speaks Coinbase's protocol under its own name."""
+    """The simulated venue, which speaks Coinbase's protocol under its own name, without REST."""
 
+    rest_url: str | None = None
     feed: str = "simulated"
     venue: str = "simulated"
+
+    async def prepare(self, endpoints: Endpoints) -> int:
+        """Its trades begin anew with each start of its server: none is missed between two."""
+        return 0
 
 
 class CoinbaseParser(PriceParser):
     """Coinbase's frames. trade_id steps by one per product; `sequence` does not on these channels
     (it counts the full feed), so only trade_id tells of missed trades."""
+
+    def quick(self, frame: bytes, received: int, trace: str) -> list[EncodedEvent] | None:
+        try:
+            fields = orjson.loads(frame)
+        except orjson.JSONDecodeError:
+            return None
+        kind = fields.get("type") if type(fields) is dict else None
+        if kind == "ticker":
+            quote = ticker_record(fields, self.venue, received, trace)
+            return None if quote is None else [quote]
+        match = match_of(fields) if kind == "match" else None
+        if match is None or not self.is_next(match.symbol, match.number, match.time):
+            return None
+        return [match.record(self.venue, received, trace)]
 
     def events(self, frame: Mapping[str, Any], received: int) -> list[Event]:
         match frame.get("type"):
@@ -94,9 +130,6 @@ class CoinbaseParser(PriceParser):
 
     def _trade(self, frame: Mapping[str, Any], received: int) -> list[Event]:
         number = integer(frame, "trade_id")
-        maker_side = text(frame, "side")
-        if maker_side not in _TAKER_SIDE:
-            raise FrameError(f"side: neither buy nor sell: {shown(maker_side)}")
         trade = build(
             PriceTrade,
             venue=self.venue,
@@ -104,13 +137,12 @@ class CoinbaseParser(PriceParser):
             trade_id=str(number),
             price=decimal_text(frame.get("price")),
             size=decimal_text(frame.get("size")),
-            side=_TAKER_SIDE[maker_side],
+            side=taker_side(frame),
             time=rfc3339_micros(frame.get("time")),
             sequence=integer(frame, "sequence"),
             received=received,
         )
-        skipped = self.trades.arrived(trade.symbol, number)
-        return [*self.gap(trade.symbol, skipped, received), trade]
+        return self.arrived([(number, trade)], received)
 
     def _quote(self, frame: Mapping[str, Any], received: int) -> PriceQuote:
         """A ticker also repeats the match (with the taker's side): that is no second trade.
@@ -133,9 +165,51 @@ class CoinbaseParser(PriceParser):
 
     def _heartbeat(self, frame: Mapping[str, Any], received: int) -> list[Event]:
         """The last trade that the venue made: all up to it should have arrived by now."""
+        if "time" in frame:
+            self.sent = received, rfc3339_micros(frame["time"])
         symbol = text(frame, "product_id")
         skipped = self.trades.exist(symbol, integer(frame, "last_trade_id"))
-        return self.gap(symbol, skipped, received)
+        return self.missed(symbol, skipped, received)
+
+    def request(self, missed: Missed) -> Request:
+        return trades_request(missed)
+
+    def page(self, reply: bytes, symbol: str, received: int) -> dict[int, PriceTrade]:
+        return trades_page(self.venue, reply, symbol, received)
+
+
+def taker_side(frame: Mapping[str, Any]) -> str:
+    """The opposite of the field `side`, which is the maker's. Raises FrameError."""
+    maker_side = text(frame, "side").lower()
+    if maker_side not in _TAKER_SIDE:
+        raise FrameError(f"side: neither buy nor sell: {shown(maker_side)}")
+    return _TAKER_SIDE[maker_side]
+
+
+def trades_request(missed: Missed) -> Request:
+    """Trades come newest first, and `after` a number means those below it."""
+    end = min(missed.end, missed.first + LONGEST_PAGE)
+    query = (("limit", str(end - missed.first)), ("after", str(end)))
+    return Request(f"/products/{missed.symbol}/trades", query)
+
+
+def trades_page(venue: str, reply: bytes, symbol: str, received: int) -> dict[int, PriceTrade]:
+    """The trades of a reply by their numbers; `sequence` is not told here. Raises FrameError."""
+    return {
+        (number := integer(trade, "trade_id")): build(
+            PriceTrade,
+            venue=venue,
+            symbol=symbol,
+            trade_id=str(number),
+            price=decimal_text(trade.get("price")),
+            size=decimal_text(trade.get("size")),
+            side=taker_side(trade),
+            time=rfc3339_micros(trade.get("time")),
+            sequence=None,
+            received=received,
+        )
+        for trade in json_list(reply)
+    }
 
 
 def _optional_decimal(frame: Mapping[str, Any], name: str) -> str | None:

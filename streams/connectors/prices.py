@@ -1,21 +1,50 @@
-"""What the feeds of spot prices share: symbols, addresses, and the numbers of their trades."""
+"""What the feeds of spot prices share: symbols, addresses, and their trades' numbers.
+
+A venue numbers the trades of a symbol by one, so a number that never came is a trade that was
+missed. It is told by a PriceGap at once, and then asked of the venue's REST API.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from streams.connectors.base import Connector, FrameParser, Request, build, json_object, unparsed
+import orjson
+import structlog
+from aiokafka import ConsumerRecord
+
+from streams.connectors.base import (
+    Connector,
+    ConnectorError,
+    FrameParser,
+    Request,
+    Rest,
+    build,
+    json_object,
+    unparsed,
+)
+from streams.connectors.rest import PublicRest
+from streams.connectors.tail import is_told, tail
 from streams.connectors.values import FrameError
-from streams.events import Event, PriceGap, PriceUnparsed
-from streams.settings import Settings
+from streams.events import DecodeError, Event, PriceGap, PriceTrade, PriceUnparsed, decode
+from streams.events.price import TOPIC
+from streams.settings import Endpoints, Settings
 
-__all__ = ["PriceConnector", "PriceParser", "Skipped", "TradeNumbers"]
+__all__ = ["LONGEST_PAGE", "Missed", "PriceConnector", "PriceParser", "Recovery", "Skipped"]
+__all__ += ["TradeNumbers", "json_list"]
+
+log = structlog.get_logger(__name__)
 
 #: Half-open range of trade numbers that never came, or None.
 Skipped = tuple[int, int] | None
+
+#: A gap of more trades stays one: so many are a matter for a backfill.
+MOST_RECOVERED = 10_000
+#: Trades in one reply; each of the venues gives as many.
+LONGEST_PAGE = 1_000
 
 
 class TradeNumbers:
@@ -35,6 +64,13 @@ class TradeNumbers:
         """
         return self._advance(series, number, number)
 
+    def is_next(self, series: str, number: int) -> bool:
+        """Record that trade `number` arrived, if it is the one after the highest."""
+        if self._highest.get(series) != number - 1:
+            return False
+        self._highest[series] = number
+        return True
+
     def exist(self, series: str, last: int) -> Skipped:
         """Record that the venue has made all trades up to `last`, as a heartbeat says.
 
@@ -49,28 +85,117 @@ class TradeNumbers:
         return None if seen is None or present <= seen + 1 else (seen + 1, present)
 
 
+class Missed(NamedTuple):
+    """Trades of a symbol that never came: the numbers from `first` up to `end`, without it.
+
+    `since` is the time of a trade before them, in microseconds since 1970 UTC; 0 if none is known.
+    """
+
+    symbol: str
+    first: int
+    end: int
+    since: int
+
+
+class Recovery:
+    """Which missed trades the REST API is being asked for.
+
+    Outlives a connection: what one asked and was not told, the next asks again.
+    """
+
+    def __init__(self) -> None:
+        self._asked: dict[Request, Missed] = {}
+        self._newest: dict[str, int] = {}
+
+    def seen(self, symbol: str, time: int) -> None:
+        """Record a trade's time, in microseconds since 1970 UTC."""
+        self._newest[symbol] = max(time, self.newest(symbol))
+
+    def newest(self, symbol: str) -> int:
+        """The newest trade's time; 0 before the first."""
+        return self._newest.get(symbol, 0)
+
+    def asks(self, request: Request, missed: Missed) -> None:
+        """Record that the reply to this will hold the first of these trades."""
+        other = self._asked.get(request, missed)
+        first, end = min(missed.first, other.first), max(missed.end, other.end)
+        self._asked[request] = missed._replace(first=first, end=end)
+
+    def answered(self, request: Request) -> Missed | None:
+        """What the request was for, once; None where nobody asked."""
+        return self._asked.pop(request, None)
+
+    def waiting(self) -> list[Request]:
+        """What was asked and not answered."""
+        return list(self._asked)
+
+
 @dataclass
 class PriceConnector(Connector):
-    """A feed of spot prices; subclasses give the defaults of all but `trades`."""
+    """A feed of spot prices; subclasses give the defaults of what has none here."""
 
     #: Canonical symbols to follow: `BTC-USD`.
     symbols: tuple[str, ...]
     #: The WebSocket's address.
     url: str
+    #: The REST API's base address; None where there is none to recover trades by.
+    rest_url: str | None
     feed: str
     venue: str
+    #: How many requests a second the REST API is asked at most.
+    rest_rate: float = 4.0
     trades: TradeNumbers = field(default_factory=TradeNumbers, init=False)
+    recovery: Recovery = field(default_factory=Recovery, init=False)
 
     @classmethod
-    def live(cls, settings: Settings, symbols: Sequence[str]) -> Self:
+    def live(cls, settings: Settings) -> Self:
         connector = cls.recorded("")
-        if symbols:
-            connector.symbols = tuple(symbols)
+        connector.symbols = settings.symbols or connector.symbols
         connector.url = settings.websocket_urls.get(connector.feed, connector.url)
+        connector.rest_url = settings.rest_urls.get(connector.feed, connector.rest_url)
         return connector
+
+    async def prepare(self, endpoints: Endpoints) -> int:
+        """Go on from the newest trades in the log: what came after them and is not there is missed.
+
+        Also where this process produced before: what it could not deliver is not in the log.
+        """
+        self.trades = TradeNumbers()
+        keys = {f"{self.venue}:{symbol}".encode() for symbol in self.symbols}
+
+        def take(record: ConsumerRecord[bytes, bytes]) -> None:
+            if record.key not in keys or not is_told(record, self.venue, PriceTrade):
+                return
+            with suppress(DecodeError, ValueError):  # it is not of ours
+                trade = decode(record.value, record.headers)
+                if isinstance(trade, PriceTrade):
+                    self.trades.exist(*self.number(trade))
+                    self.recovery.seen(trade.symbol, trade.time)
+
+        return await tail(endpoints, TOPIC, take, keys)
+
+    def number(self, trade: PriceTrade) -> tuple[str, int]:
+        """The series of a trade, and its number there. Raises ValueError where it has none."""
+        return trade.symbol, int(trade.trade_id)
 
     def lease(self) -> str:
         return ".".join([self.feed, *sorted(self.symbols)])
+
+    def rest(self) -> AbstractAsyncContextManager[Rest]:
+        if self.rest_url is None:
+            return super().rest()
+        return PublicRest(self.rest_url, self.rest_rate)
+
+    def parser(self, connection: str, opened: int) -> PriceParser:
+        recovery = None if self.rest_url is None else self.recovery
+        parser = self.price_parser(connection, opened, recovery)
+        if recovery is not None:
+            parser.say(*recovery.waiting())
+        return parser
+
+    @abstractmethod
+    def price_parser(self, connection: str, opened: int, recovery: Recovery | None) -> PriceParser:
+        """As `parser`; it has said the subscriptions."""
 
 
 @dataclass
@@ -78,19 +203,41 @@ class PriceParser(FrameParser):
     """Turns the frames of one connection into events of `price.ticks`."""
 
     trades: TradeNumbers
+    #: None where missed trades cannot be asked for.
+    recovery: Recovery | None
 
     def read(
         self, frame: bytes, arrival: int, received: int, request: Request | None
     ) -> list[Event]:
         try:
-            return self.events(json_object(frame), received)
+            if request is None:
+                return self.events(self.json_object(frame), received)
+            return self._recovered(frame, request, received)
         except FrameError as error:
             where = (self.venue, self.connection, arrival)
             return [unparsed(PriceUnparsed, *where, frame, str(error), received)]
 
+    def json_object(self, frame: bytes) -> Mapping[str, Any]:
+        """The JSON object of a frame. Raises as `events`."""
+        return json_object(frame)
+
     @abstractmethod
     def events(self, frame: Mapping[str, Any], received: int) -> list[Event]:
         """The events of a frame. Raises FrameError or ConnectorError, and nothing else."""
+
+    def request(self, missed: Missed) -> Request:
+        """Asks for the first of the missed trades, as many as fit a page.
+
+        A feed with a `rest_url` has this and `page`.
+        """
+        raise NotImplementedError
+
+    def page(self, reply: bytes, symbol: str, received: int) -> dict[int, PriceTrade] | None:
+        """The trades of a REST reply by their numbers; None where it is to be asked for again.
+
+        Raises FrameError, and ConnectorError where it says that the venue refuses the request.
+        """
+        raise NotImplementedError
 
     def gap(self, symbol: str, skipped: Skipped, received: int) -> list[Event]:
         """A PriceGap for skipped trade numbers: `expected` is missing, `got` is the next after."""
@@ -108,3 +255,90 @@ class PriceParser(FrameParser):
                 received=received,
             )
         ]
+
+    def arrived(self, trades: Iterable[tuple[int, PriceTrade]], received: int) -> list[Event]:
+        """The trades of a frame, given with their numbers: each behind the gap before it."""
+        events: list[Event] = []
+        for number, trade in sorted(trades, key=lambda one: one[0]):
+            skipped = self.trades.arrived(trade.symbol, number)
+            events += [*self.missed(trade.symbol, skipped, received), trade]
+            if self.recovery is not None:
+                self.recovery.seen(trade.symbol, trade.time)
+        return events
+
+    def is_next(self, symbol: str, number: int, time: int) -> bool:
+        """Whether a trade is the one after the last, so that nothing else is to be told."""
+        if not self.trades.is_next(symbol, number):
+            return False
+        if self.recovery is not None:
+            self.recovery.seen(symbol, time)
+        return True
+
+    def missed(self, symbol: str, skipped: Skipped, received: int) -> list[Event]:
+        """As `gap`, and has the REST API asked for the trades."""
+        gap = self.gap(symbol, skipped, received)
+        if skipped is not None and self.recovery is not None:
+            missed = Missed(symbol, *skipped, self.recovery.newest(symbol))
+            if missed.end - missed.first > MOST_RECOVERED:
+                self._left(missed, f"more than {MOST_RECOVERED} trades are not asked for")
+            else:
+                self._ask(missed)
+        return gap
+
+    def refused(self, request: Request, error: ConnectorError) -> None:
+        """The trades stay missing, as their PriceGap has told."""
+        missed = self.recovery and self.recovery.answered(request)
+        if missed:
+            self._left(missed, str(error))
+
+    def _ask(self, missed: Missed) -> None:
+        if self.recovery is not None:
+            request = self.request(missed)
+            self.recovery.asks(request, missed)
+            self.say(request)
+
+    def _recovered(self, reply: bytes, request: Request, received: int) -> list[Event]:
+        """Those of the missed trades that a reply holds; asks for the ones after them."""
+        missed = self.recovery and self.recovery.answered(request)
+        if not missed:
+            raise FrameError(f"a reply to what was not asked: GET {ascii(str(request))[:200]}")
+        try:
+            page = self.page(reply, missed.symbol, received)
+        except FrameError as error:
+            self._left(missed, f"the reply cannot be read: {error}")
+            raise
+        except ConnectorError as error:
+            self._left(missed, str(error))
+            return []
+        if page is None:
+            self._ask(missed)
+            return []
+        found = [number for number in sorted(page) if missed.first <= number < missed.end]
+        last = found[-1] if found else missed.end - 1
+        if absent := last + 1 - missed.first - len(found):
+            self._left(missed, f"the venue's REST API did not give {absent} of them")
+        if last + 1 < missed.end:
+            self._ask(missed._replace(first=last + 1, since=page[last].time))
+        return [page[number] for number in found]
+
+    def _left(self, missed: Missed, reason: str) -> None:
+        log.warning(
+            "trades not recovered",
+            venue=self.venue,
+            connection=self.connection,
+            symbol=missed.symbol,
+            first=missed.first,
+            count=missed.end - missed.first,
+            reason=reason,
+        )
+
+
+def json_list(reply: bytes) -> list[Mapping[str, Any]]:
+    """The JSON objects of a list. Raises FrameError where it is none of them."""
+    try:
+        value = orjson.loads(reply)
+    except orjson.JSONDecodeError as error:
+        raise FrameError(f"not JSON: {error}") from error
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise FrameError("not a list of JSON objects")
+    return value

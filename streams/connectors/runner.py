@@ -6,27 +6,30 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from streams.connectors.base import (
     Connector,
     ConnectorError,
     Frame,
     FrameParser,
+    RecordSink,
     Request,
     Rest,
     Sink,
+    UpgradeReply,
 )
-from streams.events import Event, MarketGap, PriceGap, Unparsed
+from streams.events import EncodedEvent, Event, MarketGap, PriceGap, Unparsed
+from streams.heartbeat import Pulse
 from streams.tracing import traceparent
 
-__all__ = ["Backoff", "Counts", "Parsed", "listen", "run"]
+__all__ = ["Backoff", "Parsed", "Teller", "into", "listen", "run"]
 
 log = structlog.get_logger(__name__)
 
@@ -39,24 +42,6 @@ _TICK_EVERY = 1.0
 _LAST_WORDS = 3.0
 #: A connection that lived so long did work, whatever it said. Seconds.
 _LONG_LIFE = 60.0
-
-
-@dataclass
-class Counts:
-    """What a feed has seen since it started."""
-
-    frames: int = 0
-    events: int = 0
-    gaps: int = 0
-    unparsed: int = 0
-    reconnects: int = 0
-
-    def add(self, events: list[Event]) -> None:
-        """Count the events of a frame."""
-        self.events += len(events)
-        for event in events:
-            self.gaps += isinstance(event, PriceGap | MarketGap)
-            self.unparsed += isinstance(event, Unparsed)
 
 
 @dataclass
@@ -87,6 +72,8 @@ class Parsed(NamedTuple):
     frame: Frame | None
     trace: str | None
     events: list[Event]
+    #: Instead of events, if they are asked for and of the commonest kinds.
+    records: Sequence[EncodedEvent] = ()
 
 
 #: Takes what was parsed, in order; what it raises ends the feed.
@@ -94,29 +81,50 @@ Handle = Callable[[Parsed], Awaitable[None]]
 
 
 async def run(
-    connector: Connector, sink: Sink, counts: Counts, backoff: Backoff | None = None
+    connector: Connector, sink: Sink, pulse: Pulse, backoff: Backoff | None = None
 ) -> None:
     """Send a feed's events to the sink until cancelled. Raises only what the sink raises.
 
     A sink that waits slows the reading down; nothing is dropped here. If it waits for so long that
     the venue ends the connection, what was missed shows as a gap after the next one.
     """
+    handle, as_records = into(sink)
+    await listen(connector, handle, pulse, backoff, as_records=as_records)
+
+
+def into(sink: Sink) -> tuple[Handle, bool]:
+    """What hands events on to the sink, and whether it takes records as well."""
 
     async def send(parsed: Parsed) -> None:
         for event in parsed.events:
             await sink.send(event, parsed.trace)
 
-    await listen(connector, send, counts, backoff)
+    if not isinstance(sink, RecordSink):
+        return send, False
+    takes_records = sink
+
+    async def send_records(parsed: Parsed) -> None:
+        for record in parsed.records:
+            await takes_records.send_record(record)
+        if parsed.events:
+            await send(parsed)
+
+    return send_records, True
 
 
 async def listen(
-    connector: Connector, handle: Handle, counts: Counts, backoff: Backoff | None = None
+    connector: Connector,
+    handle: Handle,
+    pulse: Pulse,
+    backoff: Backoff | None = None,
+    *,
+    as_records: bool = False,
 ) -> None:
     """Hand on all frames of a feed with their events, over any number of connections, for ever.
 
     Whatever ends a connection (network, venue, silence) is logged and followed by a new one, after
     a pause. Raises what `handle` raises; stops when its task is cancelled, after having told of
-    the end of the connection.
+    the end of the connection. `as_records` is for a `handle` that takes records.
     """
     backoff = backoff or Backoff()
     async with connector.rest() as rest:
@@ -124,15 +132,19 @@ async def listen(
             connection = uuid.uuid4().hex[:12]
             logger = log.bind(feed=connector.feed, connection=connection)
             started = time.monotonic()
+            pulse.turn("connecting", _now(), pulse.detail)
             try:
                 parser = connector.parser(connection, _now())
-                teller = _Teller(connector.feed, parser, handle, counts, backoff, logger)
+                teller = Teller(
+                    connector.feed, parser, handle, pulse, backoff, logger, as_records=as_records
+                )
                 await _connection(connector, teller, rest)
             except ConnectorError as error:
                 reason, tell = str(error), logger.error
             except (OSError, WebSocketException) as error:
                 reason, tell = f"{type(error).__name__}: {error}", logger.warning
-            counts.reconnects += 1
+            pulse.reconnects += 1
+            pulse.turn("connecting", _now(), reason)
             if time.monotonic() - started >= _LONG_LIFE:
                 backoff.reset()
             pause = backoff.pause()
@@ -140,7 +152,7 @@ async def listen(
             await asyncio.sleep(pause)
 
 
-class _Teller:
+class Teller:
     """Parses what comes by one connection, one frame at a time, and hands it on."""
 
     def __init__(
@@ -148,14 +160,17 @@ class _Teller:
         feed: str,
         parser: FrameParser,
         handle: Handle,
-        counts: Counts,
+        pulse: Pulse,
         backoff: Backoff,
         logger: structlog.typing.FilteringBoundLogger,
+        *,
+        as_records: bool,
     ) -> None:
         self.parser = parser
+        self._as_records = as_records
         self._feed = feed
         self._handle = handle
-        self._counts = counts
+        self._pulse = pulse
         self._backoff = backoff
         self._logger = logger
 
@@ -165,13 +180,32 @@ class _Teller:
         received = _now()
         frame = Frame(received, self._feed, parser.connection, data, request)
         trace = traceparent(parser.connection, parser.arrivals)
-        self._counts.frames += 1
+        if self._as_records and request is None:
+            records = parser.records(data, received, trace)
+            if records is not None:
+                self._pulse.took(received, events=len(records))
+                self._backoff.reset()
+                await self._handle(Parsed(frame, trace, [], records))
+                return
+        self._pulse.took(received)
         try:
             events = parser.parse(data, received, request)
         except ConnectorError:
             await self._handle(Parsed(frame, trace, []))  # a recording keeps the refusal too
             raise
         await self._tell(Parsed(frame, trace, events))
+
+    def connected(self) -> None:
+        """The connection is open."""
+        self._logger.info("connected")
+        self._pulse.turn("connected", _now())
+
+    def tick(self) -> None:
+        """Time passes. Raises ConnectorError as the parser does."""
+        now = _now()
+        self.parser.tick(now)
+        if self.parser.sent:
+            self._pulse.skew.add(*self.parser.sent)
 
     async def end(self) -> None:
         """Hand on what the end of the connection tells."""
@@ -180,8 +214,10 @@ class _Teller:
             await self._tell(Parsed(None, None, events))
 
     async def _tell(self, parsed: Parsed) -> None:
-        self._counts.add(parsed.events)
+        self._pulse.events += len(parsed.events)
         for event in parsed.events:
+            self._pulse.gaps += isinstance(event, PriceGap | MarketGap)
+            self._pulse.unparsed += isinstance(event, Unparsed)
             self._report(event)
             if parsed.frame is not None and not isinstance(event, Unparsed):
                 self._backoff.reset()
@@ -200,8 +236,19 @@ class _Teller:
                 self._logger.warning("frame not read", arrival=event.arrival, error=event.error)
 
 
-async def _connection(connector: Connector, teller: _Teller, rest: Rest) -> None:
+async def _connection(connector: Connector, teller: Teller, rest: Rest) -> None:
     """One connection until it ends with an exception."""
+    asked = _now()
+    try:
+        await _open_connection(connector, teller, rest)
+    except InvalidStatus as error:
+        answer = error.response
+        headers = {name.lower(): value for name, value in answer.headers.raw_items()}
+        reply = UpgradeReply(answer.status_code, headers, bytes(answer.body or b""), asked, _now())
+        raise connector.refusal(reply) or error from error
+
+
+async def _open_connection(connector: Connector, teller: Teller, rest: Rest) -> None:
     # A new connect() each time: the library's own retry would reuse what it was first given.
     address = connector.connect()
     async with connect(
@@ -212,7 +259,7 @@ async def _connection(connector: Connector, teller: _Teller, rest: Rest) -> None
         ping_interval=_PING_EVERY,
         ping_timeout=_PING_EVERY,
     ) as socket:
-        log.info("connected", feed=connector.feed, connection=teller.parser.connection)
+        teller.connected()
         try:
             await _Conversation(socket, rest, teller, connector.silence).run()
         except asyncio.CancelledError:
@@ -228,19 +275,22 @@ class _Conversation:
     """What goes on over one connection: frames, REST replies and ticks, one at a time."""
 
     def __init__(
-        self, socket: ClientConnection, rest: Rest, teller: _Teller, silence: float
+        self, socket: ClientConnection, rest: Rest, teller: Teller, silence: float
     ) -> None:
         self._socket = socket
         self._rest = rest
         self._teller = teller
         self._silence = silence
         self._turn = asyncio.Lock()
+        #: None while a frame is handed on, however long that takes.
+        self._waits_since: float | None = None
         self._requests: asyncio.Queue[Request] = asyncio.Queue()
 
     async def run(self) -> None:
         """Until the first of its parts ends, with its exception."""
         await self._speak()
-        parts = [asyncio.create_task(part) for part in (self._read(), self._ask(), self._tick())]
+        works = (self._read(), self._watch(), self._ask(), self._tick())
+        parts = [asyncio.create_task(work) for work in works]
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in done:
@@ -252,17 +302,24 @@ class _Conversation:
 
     async def _read(self) -> None:
         while True:
-            data = await self._receive()
+            self._waits_since = time.monotonic()
+            data = await self._socket.recv(decode=False)
+            self._waits_since = None
             async with self._turn:
                 await self._teller.frame(data)
                 await self._speak()
 
-    async def _receive(self) -> bytes:
-        try:
-            async with asyncio.timeout(self._silence):
-                return await self._socket.recv(decode=False)
-        except TimeoutError:
-            raise TimeoutError(f"nothing received for {self._silence:g} s") from None
+    async def _watch(self) -> None:
+        """Raises TimeoutError once `_read` has waited too long for a frame.
+
+        A timeout around each frame would cost more than taking the frame from the socket.
+        """
+        while True:
+            since = self._waits_since
+            left = self._silence if since is None else since + self._silence - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"nothing received for {self._silence:g} s")
+            await asyncio.sleep(left)
 
     async def _ask(self) -> None:
         while True:
@@ -282,7 +339,7 @@ class _Conversation:
         while True:
             await asyncio.sleep(_TICK_EVERY)
             async with self._turn:
-                self._teller.parser.tick(_now())
+                self._teller.tick()
                 await self._speak()
 
     async def _speak(self) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from streams.events.types import MAX_INT64, UNSIGNED_DECIMAL, micros_of
@@ -76,6 +77,22 @@ def rfc3339_micros(value: object) -> int:
 
     Digits below the microsecond are cut off, as a clock would.
     """
+    if isinstance(value, str) and value[-1:] == "Z":
+        fraction = value[19:-1]
+        digits = fraction[1:10]
+        if not fraction:
+            return _of_second(value)
+        if fraction[0] == "." and fraction[1:] == digits and digits.isascii() and digits.isdigit():
+            return _of_second(f"{value[:19]}Z") + _micros_of_fraction(digits)
+    return _any_rfc3339_micros(value)
+
+
+@lru_cache(maxsize=1024)
+def _of_second(text: str) -> int:
+    return _any_rfc3339_micros(text)
+
+
+def _any_rfc3339_micros(value: object) -> int:
     match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise FrameError(f"not an RFC 3339 time: {shown(value)}")

@@ -32,7 +32,7 @@ class DecodeError(ValueError):
     """A record that is no event of the catalogue. The message says which rule it broke."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EncodedEvent:
     """An event as Kafka takes it: topic, key, value and headers.
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from streams.errors import UserError
 from streams.events import Event, PriceQuote, PriceTrade
 from streams.recording import read
 from streams.replay import Summary, replay
@@ -58,6 +59,14 @@ FRAMES = {
     "cryptofeed-XFree86/BINANCE.ws.1.0": 265,
     "hftbacktest-MIT/btcusdt_20240808.gz": 41249,
 }
+#: Of WebSocket v1 and of the futures.
+REFUSED = (
+    "cryptofeed-XFree86/KRAKEN.ws.48.0",
+    "cryptofeed-XFree86/KRAKEN.ws.49.0",
+    "cryptofeed-XFree86/KRAKEN.ws.50.0",
+    "ssmd-MIT/kraken_ticker.jsonl",
+    "ssmd-MIT/kraken_trade.jsonl",
+)
 BINANCE_SYMBOLS = {"LRCBTC": "LRC-BTC", "NKNUSDT": "NKN-USDT", "BTCUSDT": "BTC-USDT"}
 
 
@@ -111,3 +120,20 @@ def test_every_coinbase_and_binance_sample_is_counted(samples: Path) -> None:
         for path in samples.glob(pattern)
     }
     assert there == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_krakens_former_formats_are_refused_before_any_event(samples: Path, name: str) -> None:
+    sink = ListSink()
+    with pytest.raises(
+        UserError, match="Kraken's formats only WebSocket v2 .*is served"
+    ) as refusal:
+        asyncio.run(replay(read(samples / name), sink, None, Summary()))
+    assert str(samples / name) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert sink == []
+
+
+def test_every_kraken_sample_is_refused(samples: Path) -> None:
+    there = {str(path.relative_to(samples)) for path in samples.glob("*/[Kk][Rr][Aa][Kk]*")}
+    assert there == set(REFUSED)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from streams.connectors.base import ConnectorError
+from streams.connectors.base import ConnectorError, Request
 from streams.connectors.binance import BinanceConnector, BinanceParser, canonical_symbol
+from streams.connectors.prices import PriceParser
 from streams.events import PriceGap, PriceQuote, PriceTrade, PriceUnparsed
 
 RECEIVED = 1_723_161_254_087_896
@@ -46,7 +47,7 @@ BOOK_TICKER: dict[str, Any] = {
 
 
 @pytest.fixture
-def parser() -> BinanceParser:
+def parser() -> PriceParser:
     return BinanceConnector().parser("c1", RECEIVED)
 
 
@@ -83,25 +84,58 @@ def test_times_may_be_in_microseconds(parser: BinanceParser) -> None:
     assert trade.time == 1_723_161_255_342_517
 
 
-def test_a_book_ticker_is_a_quote_at_its_receive_time(parser: BinanceParser) -> None:
-    combined = frame({"stream": "btcusdt@bookTicker", "data": BOOK_TICKER})
-    assert (
-        parser.parse(combined, RECEIVED)
-        == parser.parse(frame(BOOK_TICKER), RECEIVED)
-        == [
-            PriceQuote(
-                venue="binance",
-                symbol="BTC-USDT",
-                bid=Decimal("61837.63000000"),
-                bid_size=Decimal("3.78826000"),
-                ask=Decimal("61837.64000000"),
-                ask_size=Decimal("1.54698000"),
-                time=RECEIVED,
-                sequence=50093239212,
-                received=RECEIVED,
-            )
-        ]
-    )
+@pytest.mark.parametrize(
+    "sent", [{"stream": "btcusdt@bookTicker", "data": BOOK_TICKER}, BOOK_TICKER]
+)
+def test_a_book_ticker_is_a_quote_at_its_receive_time(
+    parser: BinanceParser, sent: dict[str, Any]
+) -> None:
+    assert parser.parse(frame(sent), RECEIVED) == [
+        PriceQuote(
+            venue="binance",
+            symbol="BTC-USDT",
+            bid=Decimal("61837.63000000"),
+            bid_size=Decimal("3.78826000"),
+            ask=Decimal("61837.64000000"),
+            ask_size=Decimal("1.54698000"),
+            time=RECEIVED,
+            sequence=50093239212,
+            received=RECEIVED,
+        )
+    ]
+
+
+def test_a_book_ticker_older_than_the_last_says_nothing(parser: BinanceParser) -> None:
+    updates = [(10, "BTCUSDT"), (12, "BTCUSDT"), (11, "BTCUSDT"), (12, "BTCUSDT"), (5, "ETHUSDT")]
+    told = [len(parser.parse(frame(BOOK_TICKER, u=u, s=s), RECEIVED)) for u, s in updates]
+    assert told == [1, 1, 0, 0, 1]
+
+
+def test_the_numbers_of_books_may_start_anew_with_a_connection() -> None:
+    connector = BinanceConnector()
+    connector.parser("c1", RECEIVED).parse(frame(BOOK_TICKER), RECEIVED)
+    assert len(connector.parser("c2", RECEIVED).parse(frame(BOOK_TICKER, u=1), RECEIVED)) == 1
+
+
+def test_missed_aggregates_are_asked_for_and_told_as_by_the_stream(parser: BinanceParser) -> None:
+    for number in (10, 14):
+        parser.parse(frame(AGGREGATE, a=number), RECEIVED)
+    [request] = parser.outgoing()
+    assert str(request) == "/api/v3/aggTrades?symbol=BNBBTC&fromId=11&limit=3"
+    assert isinstance(request, Request)
+    items = [
+        {name: value for name, value in AGGREGATE.items() if name not in "eEs"} | {"a": number}
+        for number in (11, 12, 13, 14)
+    ]
+    events = parser.parse(json.dumps(items).encode(), RECEIVED, request)
+    live = [parser.parse(frame(AGGREGATE, a=number), RECEIVED) for number in (11, 12, 13)]
+    assert [[event] for event in events] == live
+
+
+def test_missed_single_trades_cannot_be_asked_for(parser: BinanceParser) -> None:
+    for number in (10, 14):
+        parser.parse(frame(TRADE, t=number), RECEIVED)
+    assert parser.outgoing() == []
 
 
 def test_skipped_ids_are_a_gap_in_their_own_numbering_and_symbol(parser: BinanceParser) -> None:

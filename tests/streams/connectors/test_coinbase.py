@@ -8,6 +8,7 @@ import pytest
 
 from streams.connectors.base import ConnectorError
 from streams.connectors.coinbase import CoinbaseConnector, CoinbaseParser
+from streams.connectors.prices import PriceParser
 from streams.events import PriceGap, PriceQuote, PriceTrade, PriceUnparsed
 
 RECEIVED = 1_618_677_817_129_516
@@ -38,7 +39,7 @@ TICKER: dict[str, Any] = {
 
 
 @pytest.fixture
-def parser() -> CoinbaseParser:
+def parser() -> PriceParser:
     return CoinbaseConnector().parser("c1", RECEIVED)
 
 

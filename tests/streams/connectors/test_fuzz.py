@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.connectors import FEEDS
-from streams.connectors.base import ConnectorError
+from streams.connectors.base import ConnectorError, Request
+from streams.connectors.prices import PriceConnector
 from streams.events import decode, encode
 from streams.events.types import EARLIEST_TIME
 
@@ -26,6 +27,15 @@ REAL: list[dict[str, Any]] = [
     {"u": 50093239212, "s": "BTCUSDT", "b": "61837.63", "B": "3.7", "a": "61837.64", "A": "1.5"},
     {"stream": "btcusdt@trade", "data": {"e": "trade"}},
     {"error": {"code": 2, "msg": "Invalid request"}, "id": 1},
+    {"channel": "trade", "type": "update", "data": [{"symbol": "BTC/USD", "side": "buy"}]},
+    {"symbol": "BTC/USD", "side": "buy", "price": 105944.2, "qty": 0.5, "trade_id": 7}
+    | {"timestamp": "2023-10-06T17:35:55.440295Z"},
+    {"channel": "book", "type": "snapshot", "data": [{"symbol": "BTC/USD", "bids": []}]},
+    {"symbol": "BTC/USD", "bids": [{"price": 1.5, "qty": 2}], "asks": [], "checksum": 5},
+    {"method": "subscribe", "success": False, "error": "Currency pair not supported"},
+    {"channel": "market_trades", "sequence_num": 5, "events": [{"trades": []}]},
+    {"channel": "ticker", "sequence_num": 6, "timestamp": "2026-04-07T14:30:02.789012Z"}
+    | {"events": [{"tickers": [{"product_id": "BTC-USD", "best_bid": "1", "best_ask": "2"}]}]},
 ]
 
 scalars = (
@@ -58,8 +68,17 @@ def mutated(draw: st.DrawFn) -> bytes:
             frame[name] = draw(json_values)
         else:
             del frame[name]
-    if draw(st.booleans()):
-        frame = {"stream": "s", "data": frame}
+    match draw(st.sampled_from(["bare", "binance", "kraken", "advanced"])):
+        case "binance":
+            frame = {"stream": "s", "data": frame}
+        case "kraken":
+            frame = {"channel": draw(st.sampled_from(["book", "trade"])), "type": "snapshot"} | {
+                "data": [frame]
+            }
+        case "advanced":
+            frame = {"channel": "market_trades", "sequence_num": 0} | {
+                "events": [{"trades": [frame]}]
+            }
     data = json.dumps(frame).encode()
     if draw(st.booleans()):
         place = draw(st.integers(0, len(data)))
@@ -67,10 +86,26 @@ def mutated(draw: st.DrawFn) -> bytes:
     return data
 
 
+PRICE_FEEDS = sorted(name for name, kind in FEEDS.items() if issubclass(kind, PriceConnector))
 frames = st.binary() | json_values.map(lambda value: json.dumps(value).encode()) | mutated()
 
 
-@pytest.mark.parametrize("venue", sorted(FEEDS))
+#: A gap of each feed, by two trades, and what it then asks for.
+GAPS = {
+    "binance": [{**REAL[5], "e": "aggTrade", "a": number} for number in (5, 9)],
+    "coinbase": [{**REAL[0], "trade_id": number} for number in (5, 9)],
+    "coinbase-advanced": [
+        {"channel": "market_trades", "sequence_num": number}
+        | {"events": [{"trades": [{**REAL[0], "trade_id": str(number)}]}]}
+        for number in (5, 9)
+    ],
+    "kraken": [
+        {"channel": "trade", "data": [{**REAL[10], "trade_id": number}]} for number in (5, 9)
+    ],
+}
+
+
+@pytest.mark.parametrize("venue", PRICE_FEEDS)
 @given(sent=st.lists(frames, min_size=1, max_size=4))
 def test_any_frames_give_events_that_encode_and_decode_to_themselves(
     venue: str, sent: list[bytes]
@@ -85,3 +120,20 @@ def test_any_frames_give_events_that_encode_and_decode_to_themselves(
             record = encode(event)
             assert decode(record.value, record.headers) == event
     assert parser.arrivals == len(sent)
+
+
+@pytest.mark.parametrize("venue", sorted(GAPS))
+@given(
+    reply=frames | st.lists(mutated(), max_size=3).map(lambda some: b"[" + b",".join(some) + b"]")
+)
+def test_any_reply_gives_events_that_encode_and_decode_to_themselves(
+    venue: str, reply: bytes
+) -> None:
+    connector = FEEDS[venue].recorded("")
+    for number, gap in enumerate(GAPS[venue]):
+        parser = connector.parser(f"c{number}", EARLIEST_TIME)
+        parser.parse(json.dumps(gap).encode(), EARLIEST_TIME)
+    [request] = [what for what in parser.outgoing() if isinstance(what, Request)]
+    for event in parser.parse(reply, EARLIEST_TIME, request):
+        record = encode(event)
+        assert decode(record.value, record.headers) == event

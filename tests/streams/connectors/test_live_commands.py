@@ -146,7 +146,7 @@ async def test_a_replay_lands_in_kafka_and_sums_up(
     path = recorded(tmp_path / "r", "REPLAY-ONE")
     status, output, errors = tape_on_kafka.run("replay", path, "--json")
     assert status == 0, errors
-    counted = {"frames": 4, "trades": 3, "quotes": 0, "gaps": 1, "unparsed": 1}
+    counted = {"frames": 4, "trades": 3, "quotes": 0, "others": 0, "gaps": 1, "unparsed": 1}
     assert json.loads(output) == {**counted, "truncated": []}
     landed = await in_kafka(brokers, b"coinbase:REPLAY-ONE")
     assert [event.name for event in landed] == [*["price.trade"] * 2, "price.gap", "price.trade"]

@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from streams.connectors import runner
+from streams.connectors.base import ConnectorError, UpgradeReply
 from streams.connectors.coinbase import CoinbaseConnector
-from streams.connectors.runner import Backoff, Counts
+from streams.connectors.runner import Backoff
 from streams.errors import UserError
 from streams.events import Event, PriceTrade, PriceUnparsed
+from streams.heartbeat import Pulse
 
 MATCH = (
     '{"type":"match","trade_id":%d,"side":"sell","size":"985","price":"0.00001305",'
@@ -42,7 +45,7 @@ async def venue(
 
 @asynccontextmanager
 async def running(
-    connector: CoinbaseConnector, sink: ListSink, counts: Counts
+    connector: CoinbaseConnector, sink: ListSink, counts: Pulse
 ) -> AsyncIterator[None]:
     task = asyncio.create_task(runner.run(connector, sink, counts, Backoff(first=0.02)))
     try:
@@ -63,14 +66,14 @@ def test_it_subscribes_and_hands_on_events_with_receive_times() -> None:
         await socket.wait_closed()
 
     async def check() -> None:
-        sink, counts = ListSink(), Counts()
+        sink, counts = ListSink(), Pulse("producer/test", 0)
         async with venue(serving) as connector, running(connector, sink, counts):
             await until(lambda: sink)
             assert asked == connector.parser("c1", 0).outgoing()
             [trade] = sink
             assert isinstance(trade, PriceTrade)
             assert trade.received > 1_700_000_000_000_000
-            assert counts == Counts(frames=1, events=1)
+            assert (counts.frames, counts.events, counts.state) == (1, 1, "connected")
 
     asyncio.run(check())
 
@@ -81,7 +84,7 @@ def test_it_connects_anew_after_a_close_with_another_connection_id() -> None:
         await socket.send("garbage")
 
     async def check() -> None:
-        sink, counts = ListSink(), Counts()
+        sink, counts = ListSink(), Pulse("producer/test", 0)
         async with venue(serving) as connector, running(connector, sink, counts):
             await until(lambda: len(sink) >= 3)
         found = [event for event in sink if isinstance(event, PriceUnparsed)]
@@ -101,7 +104,7 @@ def test_trades_missed_while_away_are_a_gap() -> None:
         await socket.send(MATCH % next(numbers))
 
     async def check() -> None:
-        sink, counts = ListSink(), Counts()
+        sink, counts = ListSink(), Pulse("producer/test", 0)
         async with venue(serving) as connector, running(connector, sink, counts):
             await until(lambda: len(sink) >= 3)
         assert [event.name for event in sink[:3]] == ["price.trade", "price.gap", "price.trade"]
@@ -117,7 +120,7 @@ def test_a_refusal_is_loud_and_followed_by_another_attempt() -> None:
         await socket.wait_closed()
 
     async def check() -> None:
-        counts = Counts()
+        counts = Pulse("producer/test", 0)
         async with venue(serving) as connector, running(connector, ListSink(), counts):
             await until(lambda: counts.reconnects >= 2)
             assert counts.frames >= 2
@@ -135,7 +138,7 @@ def test_silence_ends_a_connection() -> None:
         await socket.wait_closed()
 
     async def check() -> None:
-        counts = Counts()
+        counts = Pulse("producer/test", 0)
         async with venue(serving) as connector:
             connector.silence = 0.05
             async with running(connector, ListSink(), counts):
@@ -155,7 +158,7 @@ def test_it_waits_for_a_venue_that_is_away() -> None:
     async def check() -> None:
         async with venue(serving) as connector:
             pass
-        sink, counts = ListSink(), Counts()
+        sink, counts = ListSink(), Pulse("producer/test", 0)
         port = int(connector.url.rpartition(":")[2])
         async with running(connector, sink, counts):
             await until(lambda: counts.reconnects >= 2)
@@ -177,7 +180,7 @@ def test_what_the_sink_raises_ends_the_run() -> None:
 
     async def check() -> None:
         async with venue(serving) as connector:
-            await runner.run(connector, BrokenSink(), Counts())
+            await runner.run(connector, BrokenSink(), Pulse("producer/test", 0))
 
     with pytest.raises(UserError, match="the broker refuses"):
         asyncio.run(check())
@@ -201,7 +204,7 @@ def test_only_a_frame_with_an_event_shortens_the_pauses(frame: str, failures: in
         await socket.send(frame)
 
     async def check() -> None:
-        counts, backoff = Counts(), Backoff(first=0.01)
+        counts, backoff = Pulse("producer/test", 0), Backoff(first=0.01)
         async with venue(serving) as connector:
             task = asyncio.create_task(runner.run(connector, ListSink(), counts, backoff))
             await until(lambda: counts.reconnects == 3)
@@ -209,5 +212,52 @@ def test_only_a_frame_with_an_event_shortens_the_pauses(frame: str, failures: in
             with suppress(asyncio.CancelledError):
                 await task
         assert backoff.failures == failures
+
+    asyncio.run(check())
+
+
+def test_the_pulse_tells_what_ended_the_connection_and_that_it_is_back() -> None:
+    numbers = iter(range(1, 100))
+
+    async def serving(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(MATCH % next(numbers))
+        await socket.close(1013, "try again later")
+
+    async def check() -> None:
+        states = []
+        pulse = Pulse("producer/test", 0)
+        async with venue(serving) as connector, running(connector, ListSink(), pulse):
+            async with asyncio.timeout(10):
+                while "connected" not in states or pulse.reconnects < 2:
+                    await pulse.turned.wait()
+                    pulse.turned.clear()
+                    states.append(pulse.state)
+        assert "connecting" in states
+        assert pulse.last_frame
+
+    asyncio.run(check())
+
+
+def test_a_key_that_is_refused_is_told_with_its_cause() -> None:
+    def refuse(socket: ServerConnection, _: Request) -> Response:
+        return socket.respond(401, '{"error":"unauthorized"}')
+
+    class Explaining(CoinbaseConnector):
+        def refusal(self, reply: UpgradeReply) -> ConnectorError:
+            assert b"unauthorized" in reply.body
+            assert "date" in reply.headers
+            return ConnectorError(f"the key is not good: {reply.status}")
+
+    async def check() -> None:
+        async with serve(
+            lambda _: asyncio.sleep(0), "127.0.0.1", 0, process_request=refuse
+        ) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            connector = Explaining(url=f"ws://127.0.0.1:{port}")
+            pulse = Pulse("producer/test", 0)
+            async with running(connector, ListSink(), pulse):
+                await until(lambda: pulse.reconnects)
+            assert pulse.detail == "the key is not good: 401"
 
     asyncio.run(check())

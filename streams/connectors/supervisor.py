@@ -1,0 +1,103 @@
+"""One feed kept running: under its lease, in its own producer, started again when it crashes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+
+from streams.connectors.base import Connector
+from streams.connectors.runner import Backoff, run
+from streams.errors import UserError
+from streams.events import EncodedEvent, Event, encode
+from streams.heartbeat import Pulse
+from streams.lease import Lease
+from streams.producer import Producer
+from streams.settings import Endpoints
+
+__all__ = ["supervise"]
+
+log = structlog.get_logger(__name__)
+
+#: A feed that worked for so long before it crashed starts over with short pauses. Seconds.
+_LONG_LIFE = 60.0
+
+
+class LeaseLost(Exception):
+    """Another instance may be active: nothing more is sent."""
+
+
+class _Fenced:
+    """A producer for as long as the lease is held."""
+
+    def __init__(self, producer: Producer, lease: Lease) -> None:
+        self._producer = producer
+        self._lease = lease
+
+    async def send(self, event: Event, trace: str | None = None) -> None:
+        """Raises LeaseLost where the event is not taken."""
+        await self.send_record(encode(event, trace))
+
+    async def send_record(self, record: EncodedEvent) -> None:
+        """The same for a record."""
+        if not self._lease.held:
+            raise LeaseLost
+        await self._producer.send_record(record)
+
+
+async def supervise(
+    connector: Connector, endpoints: Endpoints, pulse: Pulse, backoff: Backoff | None = None
+) -> None:
+    """Produce a feed until cancelled, whenever this process holds its lease.
+
+    A crash is logged, and followed by another start after a pause; it never leaves this function.
+    """
+    backoff = backoff or Backoff(first=1.0)
+    while True:
+        started = time.monotonic()
+        try:
+            async with Lease(endpoints, connector.lease()) as lease:
+                while True:
+                    if not lease.held:
+                        pulse.turn("standby", _now())
+                    await lease.acquired()
+                    await _produce(connector, endpoints, lease, pulse)
+        except UserError as error:
+            log.warning("feed stopped", feed=connector.feed, reason=str(error))
+            pulse.turn("crashed", _now(), str(error))
+        except Exception as error:
+            log.exception("feed crashed", feed=connector.feed)
+            pulse.turn("crashed", _now(), f"{type(error).__name__}: {error}")
+        if time.monotonic() - started >= _LONG_LIFE:
+            backoff.reset()
+        pause = backoff.pause()
+        log.info("feed starts again", feed=connector.feed, in_s=round(pause, 2))
+        await asyncio.sleep(pause)
+
+
+async def _produce(connector: Connector, endpoints: Endpoints, lease: Lease, pulse: Pulse) -> None:
+    """Until the lease is lost. Raises what the feed and its producer raise."""
+    known = await connector.prepare(endpoints)
+    if known:
+        log.info("told before, by the log", feed=connector.feed, records=known)
+    async with Producer(endpoints) as producer:
+        parts = [
+            asyncio.create_task(run(connector, _Fenced(producer, lease), pulse)),
+            asyncio.create_task(lease.lost()),
+        ]
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
+        except LeaseLost:
+            pass
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+    log.warning("standing by", feed=connector.feed)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,142 @@
+"""Feeds under supervision: one that crashes starts again, alone; one of two instances works."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+from structlog.testing import capture_logs
+from websockets.asyncio.server import ServerConnection, serve
+
+from streams.connectors.coinbase import CoinbaseConnector, CoinbaseParser
+from streams.connectors.prices import Recovery
+from streams.connectors.runner import Backoff
+from streams.connectors.supervisor import supervise
+from streams.embedded.stack import StackInfo
+from streams.events import EncodedEvent, Event
+from streams.heartbeat import Pulse
+from streams.settings import Endpoints
+from streams.topics import ensure_topics
+from tests.streams.tape import records_of
+
+MATCH = (
+    '{"type":"match","trade_id":%d,"side":"sell","size":"985","price":"0.00001305",'
+    '"product_id":"%s","sequence":177100030,"time":"2021-04-17T16:43:37.089723Z"}'
+)
+
+
+@pytest.fixture
+def endpoints(stack: StackInfo) -> Endpoints:
+    found = Endpoints(stack.brokers, {}, "", True, True)
+    ensure_topics(found)
+    return found
+
+
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@dataclass
+class Venue:
+    """Sends a trade to each client every few milliseconds, numbered from one."""
+
+    symbol: str = field(default_factory=lambda: f"S{secrets.token_hex(5).upper()}-USD")
+    clients: int = 0
+    url: str = ""
+
+    async def serve(self, socket: ServerConnection) -> None:
+        self.clients += 1
+        try:
+            await socket.recv()
+            for number in range(1, 100_000):
+                await socket.send(MATCH % (number, self.symbol))
+                await asyncio.sleep(0.01)
+        finally:
+            self.clients -= 1
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Venue]:
+        async with serve(self.serve, "127.0.0.1", 0) as server:
+            self.url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+            yield self
+
+    def connector(self) -> CoinbaseConnector:
+        return CoinbaseConnector(symbols=(self.symbol,), url=self.url, rest_url=None)
+
+
+@asynccontextmanager
+async def supervised(
+    connector: CoinbaseConnector, endpoints: Endpoints
+) -> AsyncIterator[tuple[Pulse, asyncio.Task[None]]]:
+    counts = Pulse("producer/test", 0)
+    task = asyncio.create_task(supervise(connector, endpoints, counts, Backoff(first=0.05)))
+    try:
+        yield counts, task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+class CrashingParser(CoinbaseParser):
+    """Has a fault at its third frame."""
+
+    def quick(self, frame: bytes, received: int, trace: str) -> list[EncodedEvent] | None:
+        return None
+
+    def parse(self, frame: bytes, received: int, request: object = None) -> list[Event]:
+        if self.arrivals == 2:
+            raise ZeroDivisionError("a fault of ours")
+        return super().parse(frame, received)
+
+
+class CrashingConnector(CoinbaseConnector):
+    def price_parser(
+        self, connection: str, opened: int, recovery: Recovery | None
+    ) -> CoinbaseParser:
+        parser = CrashingParser(self.venue, connection, self.trades, recovery)
+        parser.say("{}")
+        return parser
+
+
+async def test_a_feed_that_crashes_starts_again_and_leaves_the_others_alone(
+    endpoints: Endpoints,
+) -> None:
+    with capture_logs() as logs:
+        async with Venue().listening() as good, Venue().listening() as bad:
+            crashing = CrashingConnector(symbols=(bad.symbol,), url=bad.url, rest_url=None)
+            async with (
+                supervised(good.connector(), endpoints) as (working, task),
+                supervised(crashing, endpoints) as (counts, _),
+            ):
+                await until(lambda: counts.frames >= 9)
+                before = working.frames
+                await until(lambda: working.frames > before + 50)
+                assert not task.done()
+                assert working.reconnects == 0
+    crashes = [entry for entry in logs if entry["event"] == "feed crashed"]
+    assert len(crashes) >= 2
+    records = await records_of(endpoints.brokers, "price.ticks", f"coinbase:{bad.symbol}")
+    assert len(records) >= 4
+
+
+async def test_a_second_instance_stands_by_and_takes_over_from_a_clean_stop(
+    endpoints: Endpoints,
+) -> None:
+    async with (
+        Venue().listening() as venue,
+        supervised(venue.connector(), endpoints) as (first, task),
+    ):
+        await until(lambda: first.frames > 5)
+        async with supervised(venue.connector(), endpoints) as (second, _):
+            await asyncio.sleep(3)
+            assert (venue.clients, second.frames) == (1, 0)
+            task.cancel()
+            await until(lambda: second.frames > 5)
+            assert venue.clients == 1

@@ -1,0 +1,1 @@
+"""Fake spot venues: the public feeds of exchanges, on loopback, with faults."""
