@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from streams.cli import (
+    backfill,
+    book,
     db,
     doctor,
     events,
@@ -18,6 +20,7 @@ from streams.cli import (
     simulate,
     stack,
     topics,
+    trace,
     trade,
     up,
     worker,
@@ -54,6 +57,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(topics.app, name="topics")
 app.add_typer(events.app, name="events")
 app.add_typer(trade.app, name="trade")
+app.add_typer(backfill.app, name="backfill")
 app.command(name="doctor")(doctor.doctor)
 app.command(name="up")(up.up)
 app.command(name="worker")(worker.worker)
@@ -63,6 +67,8 @@ app.command(name="replay")(replay.replay)
 app.command(name="expire")(expire.expire)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="pnl")(pnl.pnl)
+app.command(name="book")(book.book)
+app.command(name="trace")(trace.trace)
 
 
 def main() -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.feeds import Series, Symbols, chosen
 from streams.cli.running import log_to_stderr, parse_duration, together, until_stopped
 
 if TYPE_CHECKING:
     from streams.connectors.base import Connector
-    from streams.connectors.runner import Counts
+    from streams.heartbeat import Pulse
     from streams.recording import RecordingWriter
+    from streams.settings import Settings
 
 __all__ = ["record"]
 
@@ -24,9 +27,8 @@ def record(
     duration: Annotated[
         str | None, typer.Option("--for", help="How long (30s, 5m); without it, until Ctrl-C.")
     ] = None,
-    symbol: Annotated[
-        list[str] | None, typer.Option(help="BTC-USD; may be given several times.")
-    ] = None,
+    symbol: Symbols = None,
+    series: Series = None,
 ) -> None:
     """Keep the frames of venues as they come, with their receive times, for `tape replay`.
 
@@ -34,35 +36,35 @@ def record(
     """
     log_to_stderr()
     seconds = None if duration is None else parse_duration(duration)
-    asyncio.run(_record(venues, symbol or [], output, seconds))
+    asyncio.run(_record(venues, chosen(symbol, series), output, seconds))
 
 
 async def _record(
-    venues: list[str], symbols: list[str], output: Path, seconds: float | None
+    venues: list[str], settings: Settings, output: Path, seconds: float | None
 ) -> None:
     from streams.connectors.live import live_connectors
-    from streams.connectors.runner import Counts
+    from streams.heartbeat import Pulse
     from streams.recording import RecordingWriter
-    from streams.settings import load_settings
 
-    async with live_connectors(venues, symbols, load_settings()) as connectors:
-        counts = {connector.feed: Counts() for connector in connectors}
+    async with live_connectors(venues, settings) as connectors:
+        started = time.time_ns() // 1000
+        pulses = {one.feed: Pulse(f"recorder/{one.feed}", started) for one in connectors}
         with RecordingWriter(output) as writer:
-            keeping = [_keep(one, writer, counts[one.feed]) for one in connectors]
+            keeping = [_keep(one, writer, pulses[one.feed]) for one in connectors]
             await until_stopped(together(keeping), seconds)
-    for feed, count in counts.items():
+    for feed, pulse in pulses.items():
         print(
-            f"{feed}: {count.frames:,} frames, {count.gaps:,} gaps, {count.unparsed:,} not "
-            f"read, {count.reconnects:,} reconnects"
+            f"{feed}: {pulse.frames:,} frames, {pulse.gaps:,} gaps, {pulse.unparsed:,} not "
+            f"read, {pulse.reconnects:,} reconnects"
         )
     print(f"written to {output}")
 
 
-async def _keep(connector: Connector, writer: RecordingWriter, counts: Counts) -> None:
+async def _keep(connector: Connector, writer: RecordingWriter, pulse: Pulse) -> None:
     from streams.connectors.runner import Parsed, listen
 
     async def write(parsed: Parsed) -> None:
         if parsed.frame is not None:
             writer.write(parsed.frame)
 
-    await listen(connector, write, counts)
+    await listen(connector, write, pulse)

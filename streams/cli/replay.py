@@ -28,7 +28,7 @@ def replay(
     speed: Annotated[str, typer.Option(help="1x as it came, 10x, or max.")] = "max",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Send recordings to the topic price.ticks. Doing it again changes no table.
+    """Send recordings to the topics of their events. Doing it again changes no table.
 
     Example: tape replay ticks.jsonl.zst --speed 10x
     """
@@ -45,7 +45,7 @@ def replay(
         return
     print(
         f"{summary.frames:,} frames: {summary.trades:,} trades, {summary.quotes:,} quotes, "
-        f"{summary.gaps:,} gaps, {summary.unparsed:,} not read"
+        f"{summary.others:,} others, {summary.gaps:,} gaps, {summary.unparsed:,} not read"
     )
     for file in truncated:
         print(f"{file} ends too early: it was replayed to its last complete frame")

@@ -43,10 +43,8 @@ class Delivery:
 
     @property
     def venue(self) -> str:
-        """The venue of market data: `kalshi`, or `kalshi_demo`, where the same tickers trade at
-        other prices."""
-        venue, mode, *_ = self.account.split("/")
-        return venue if mode == "prod" else f"{venue}_{mode}"
+        """The venue of market data: see `venue_of`."""
+        return venue_of(self.account)
 
     def account_of(self, item: Item) -> str:
         """The full account of a message: `kalshi/prod/main/0`. Raises FrameError if the subaccount
@@ -64,6 +62,13 @@ class Delivery:
         """The event of this delivery when it cannot be read: `data` is all of it, as it came."""
         where = (self.venue, self.connection, self.arrival)
         return unparsed(model, *where, data, error, self.received)
+
+
+def venue_of(owner: str) -> str:
+    """The venue of an account's market data: `kalshi`, or `kalshi_demo`, where the same tickers
+    trade at other prices."""
+    venue, mode, *_ = owner.split("/")
+    return venue if mode == "prod" else f"{venue}_{mode}"
 
 
 def kept(text: str) -> str | None:

@@ -1,6 +1,6 @@
-"""The WebSocket channel ticker, and ticker_v2, which it replaced in March 2026.
+"""The WebSocket channels ticker and trade, and ticker_v2, which the former replaced in March 2026.
 
-Field names: reference/connectors.md section 3.2; for ticker_v2 and whole cents,
+Field names: reference/connectors.md sections 3.2, 3.3 and 6.2; for ticker_v2 and whole cents,
 reference/legacy-system.md section 4.2.2.
 """
 
@@ -11,7 +11,7 @@ from streams.connectors.kalshi import values
 from streams.connectors.kalshi.account_frames import message
 from streams.connectors.kalshi.delivery import Delivery
 from streams.connectors.kalshi.values import DOLLARS, Item
-from streams.events import MarketTicker
+from streams.events import MarketTicker, MarketTrade
 
 
 def ticker(frame: Item, delivery: Delivery, raw: str | None) -> MarketTicker:
@@ -46,6 +46,41 @@ def ticker(frame: Item, delivery: Delivery, raw: str | None) -> MarketTicker:
         sid=frame.get("sid") if changes else None,
         arrival=delivery.arrival if changes else None,
         time=_time(msg) or delivery.received,
+        received=delivery.received,
+        raw=raw,
+    )
+
+
+def trade(frame: Item, delivery: Delivery, raw: str | None) -> MarketTrade:
+    """A `trade` frame. Raises FrameError for what cannot be read, and nothing else."""
+    return public_trade(message(frame), delivery, raw)
+
+
+def public_trade(item: Item, delivery: Delivery, raw: str | None) -> MarketTrade:
+    """One public execution, by WebSocket or from GET /markets/trades.
+
+    Of the time both channels give the second, and either its own finer digits. Raises FrameError
+    for what cannot be read, and nothing else.
+    """
+    taker = {
+        "outcome_side": item.get("taker_outcome_side"),
+        "book_side": item.get("taker_book_side"),
+        "purchased_side": item.get("taker_side"),
+    }
+    return build(
+        MarketTrade,
+        venue=delivery.venue,
+        ticker=values.words(item, "market_ticker", "ticker"),
+        trade_id=values.words(item, "trade_id"),
+        yes_price=values.yes_price(item),
+        count=values.count(item, "count"),
+        taker_side=values.acquired(taker) if any(taker.values()) else None,
+        is_block=values.flag(item, "is_block_trade"),
+        time=values.finest(
+            values.rfc3339(item, "created_time"),
+            values.milliseconds(item, "ts_ms"),
+            values.seconds(item, "ts"),
+        ),
         received=delivery.received,
         raw=raw,
     )

@@ -1,0 +1,95 @@
+"""Until when the public trades of each market are known, and which of them to ask REST for. Pure.
+
+A trade is missed where the numbers of the subscription say so, and between two connections. The
+last trades of a market that ended meanwhile are missed as well, though it is followed no more.
+"""
+
+from __future__ import annotations
+
+__all__ = ["KnownTrades"]
+
+
+class KnownTrades:
+    """What outlives a connection: of each market, the time up to which no trade is missing.
+
+    `until` is such a time for markets that a former process followed: when the log took the last
+    of what it produced. All times are in microseconds since 1970 UTC; `due` is when to ask.
+    """
+
+    def __init__(self, until: int | None = None) -> None:
+        self._until = until
+        self._since: dict[str, int] = {}
+        #: Those to ask for: when; None once it was asked.
+        self._behind: dict[str, int | None] = {}
+        #: Those that ended, but may have had trades that did not come.
+        self._ending: set[str] = set()
+        self._complete: set[str] = set()
+
+    def connected(self) -> None:
+        """A new connection: what the one before had asked for is not answered any more."""
+        self._behind.clear()
+
+    def listed(self, ticker: str, now: int, due: int) -> None:
+        """A market is open, and followed from `now` on; it may have been before."""
+        if ticker not in self._since and self._until is None:
+            self._since[ticker] = now
+            return
+        self._since.setdefault(ticker, self._until or now)
+        self._ask(ticker, due)
+
+    def begun(self, ticker: str, now: int, due: int) -> None:
+        """The same of one that was just heard of: it has no earlier trades, unless it is known."""
+        if ticker in self._since:
+            self._ask(ticker, due)
+        else:
+            self._since[ticker] = now
+
+    def ended(self, ticker: str) -> None:
+        """A market that was followed has ended."""
+        self._ending.add(ticker)
+
+    def found_ended(self, ticker: str, closes: int | None, due: int) -> None:
+        """A market that is not followed has ended; it was, if it closed later than `until`."""
+        if ticker in self._complete:
+            return
+        if ticker not in self._since:
+            if self._until is None or closes is None or closes <= self._until:
+                return
+            self._since[ticker] = self._until
+        self._ending.add(ticker)
+        self._ask(ticker, due)
+
+    def arrived(self, ticker: str, time: int) -> None:
+        """A trade came. Until a gap is filled, what comes behind it does not count as known."""
+        if ticker in self._since and ticker not in self._behind:
+            self._since[ticker] = time
+
+    def missed(self, due: int) -> None:
+        """Some trades of whichever markets did not come."""
+        for ticker in self._since:
+            self._ask(ticker, due)
+
+    def in_order(self) -> None:
+        """Nothing is missing up to here: of what has ended, all is known."""
+        for ticker in self._ending - self._behind.keys():
+            self._finish(ticker)
+
+    def to_ask(self, now: int) -> list[tuple[str, int]]:
+        """The markets to ask for, and since when; each once."""
+        found = [one for one, due in self._behind.items() if due is not None and now >= due]
+        self._behind |= dict.fromkeys(found)
+        return [(ticker, self._since[ticker]) for ticker in found]
+
+    def answered(self, ticker: str) -> None:
+        """All of a market's trades have come that were asked for."""
+        self._behind.pop(ticker, None)
+        if ticker in self._ending:
+            self._finish(ticker)
+
+    def _ask(self, ticker: str, due: int) -> None:
+        self._behind.setdefault(ticker, due)
+
+    def _finish(self, ticker: str) -> None:
+        self._ending.discard(ticker)
+        self._since.pop(ticker, None)
+        self._complete.add(ticker)
