@@ -34,6 +34,7 @@ fsync = on
 full_page_writes = on
 synchronous_commit = on
 max_connections = 100
+track_commit_timestamp = on
 timezone = 'UTC'
 log_timezone = 'UTC'
 """
