@@ -1,10 +1,12 @@
-"""`tape simulate`: the simulated Kalshi account and its trader."""
+"""`tape simulate`: a small Coinbase and Kalshi on this machine, and an account at work."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,12 +27,15 @@ def simulate(
         str | None, typer.Option("--for", help="How long (30s, 5m); without it, until Ctrl-C.")
     ] = None,
 ) -> None:
-    """Trade on a simulated account: fills, orders, positions, settlements and cash into Kafka.
+    """Serve simulated venues on this machine, and trade on a simulated account.
 
-    Its markets are on the price of the simulated BTC-USD and live ten seconds,
-    so `tape produce simulated` must run beside it. Its trader's commands go
-    through the topic trade.commands, and yours for the same account are executed
-    as well. No order leaves this process.
+    They speak the protocols of Coinbase and Kalshi, on ports of loopback. The
+    Kalshi markets are on the simulated BTC-USD; an hour of theirs lasts ten
+    seconds. What happens there reaches Kafka by the connectors alone: in another
+    terminal, source the file that this command names, and run
+    `tape produce simulated kalshi kalshi-account`.
+    The trader's commands go through the topic trade.commands, and yours for the
+    same account are executed as well. No order leaves this process.
 
     Example: tape simulate --for 1m
     """
@@ -38,15 +43,25 @@ def simulate(
     seconds = None if duration is None else parse_duration(duration)
     if _NAME.fullmatch(name) is None:
         raise UserError(f"{name!r} is no name: up to 40 letters, digits, dashes and underscores")
-    started = time.time_ns() // 1000
-    asyncio.run(_simulate(f"simulated/demo/{name}-{started:x}/0", started, seconds))
+    asyncio.run(_simulate(name, seconds))
 
 
-async def _simulate(account: str, seed: int, seconds: float | None) -> None:
+async def _simulate(name: str, seconds: float | None) -> None:
     from streams.settings import endpoints, load_settings
-    from streams.simulated.kalshi.run import Counts, run
+    from streams.simulated.kalshi.run import Counts
+    from streams.simulated.world import live
 
-    counts = Counts()
-    reach = endpoints(load_settings(), with_postgres=False)
-    await until_stopped(run(reach, account, seed, counts), seconds)
-    print(f"{account}: {counts.commands:,} commands, {counts.events:,} events")
+    settings, counts = load_settings(), Counts()
+    places = endpoints(settings, with_postgres=False)
+    started = time.time_ns() // 1000
+    await until_stopped(live(places, settings.home, name, started, counts, _ready), seconds)
+    print(f"{counts.commands:,} commands, {counts.events:,} events sent to Kafka")
+
+
+def _ready(file: Path) -> None:
+    print(
+        "the simulated venues listen; what happens there goes into Kafka with\n"
+        f"  . {shlex.quote(str(file))}\n"
+        "  tape produce simulated kalshi kalshi-account",
+        flush=True,
+    )

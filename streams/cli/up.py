@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from streams.cli.running import parse_duration
-from streams.errors import UserError
 
 __all__ = ["up"]
 
@@ -38,11 +37,10 @@ def up(
     """
     seconds = None if duration is None else parse_duration(duration)
 
-    from streams.connectors import FEEDS
+    from streams.connectors.live import feeds_of
     from streams.up import run
 
-    if venue not in FEEDS:
-        raise UserError(f"unknown venue {venue!r}; the venues are {', '.join(sorted(FEEDS))}")
+    feeds_of([venue])
     summary = run.up(run.Plan(venue, workers, seconds), quiet=as_json)
     print(summary.as_json() if as_json else summary.as_text())
     if summary.complaints:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from dataclasses import dataclass
+from decimal import Decimal
 
 from streams.events.types import moment
 
@@ -80,6 +81,10 @@ class Market:
         match = self._match(product, taker, price, size, now)
         product.last_match = match
         return Step(product.name, match, self._ticker(product, match, taker, bid, ask))
+
+    def mid(self, product: str) -> Decimal:
+        """The price between the best bid and ask, dollars."""
+        return Decimal(self._products[product].mid).scaleb(-2)
 
     def last_match(self, product: str) -> JsonFrame | None:
         """The frame that greets a subscriber to `matches`, if there was a trade yet."""

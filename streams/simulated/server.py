@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack, suppress
+from decimal import Decimal
 from types import TracebackType
 from typing import Self
 
@@ -104,6 +105,10 @@ class SimulatedVenue:
     def url(self) -> str:
         """The address to connect to, while inside the context."""
         return f"ws://127.0.0.1:{self._port}"
+
+    def price(self, product: str) -> Decimal:
+        """What a product costs now, dollars."""
+        return self._market.mid(product)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -54,19 +54,35 @@ class Complaint(NamedTuple):
 
 
 class Child:
-    """A command in a process (and process group) of its own, logging to a file."""
+    """A command in a process (and process group) of its own, logging to a file.
 
-    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+    `settings` are environment variables for it alone. While they are None it waits; when they are
+    others than those that it was started with, it is stopped and started with the new ones.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        settings: Callable[[], Mapping[str, str] | None] = dict,
+    ) -> None:
         self.name = name
         self.log = log
         self.restarts = 0
         self.complaint: Complaint | None = None
         self._command = command
+        self._settings = settings
+        self._given: Mapping[str, str] = {}
+        #: When it was stopped because its settings are old, monotonic seconds.
+        self._outdated: float | None = None
         self._backoff = Backoff(first=0.5, cap=5.0)
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._start_again = 0.0
         self._log_start = 0
+        self._idle = "stopped"
+        self._has_died = False
 
     @property
     def state(self) -> ChildState:
@@ -74,11 +90,18 @@ class Child:
         if self._process is not None:
             return ChildState(self.name, self._process.pid, "running", self.restarts)
         wait = self._start_again - time.monotonic()
-        doing = f"died, starts again in {wait:.1f} s" if wait > 0 else "stopped"
+        doing = f"died, starts again in {wait:.1f} s" if wait > 0 else self._idle
         return ChildState(self.name, None, doing, self.restarts)
 
     def start(self) -> None:
-        """Start the process. Raises UserError when its log cannot be written."""
+        """Start the process, if its settings are there.
+
+        Raises UserError when its log cannot be written.
+        """
+        settings = self._settings()
+        if settings is None:
+            self._idle = "waits for the simulated venues"
+            return
         try:
             if self.log.exists() and self.log.stat().st_size > _LARGEST_LOG:
                 self.log.replace(self.log.with_name(self.log.name + ".1"))
@@ -93,10 +116,12 @@ class Child:
                 stdout=stream,
                 stderr=stream,
                 start_new_session=True,
-                env=os.environ | {"NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", **settings},
             )
         finally:
             os.close(stream)
+        self.restarts += self._has_died
+        self._given, self._idle, self._has_died = settings, "stopped", False
         self._started = time.monotonic()
 
     def watch(self) -> None:
@@ -109,13 +134,16 @@ class Child:
         now = time.monotonic()
         if self._process is None:
             if now >= self._start_again:
-                self.restarts += 1
                 self.start()
             return
         status = self._process.poll()
         if status is None:
+            self._renew(self._process, now)
             return
         self._end()
+        if self._outdated is not None:
+            self._outdated = None
+            return
         said = last_lines(self.log, self._log_start, _LINES_SHOWN)
         if status == REFUSED:
             raise Refusal(_told(said) or f"{self.name} refused to go on. {said}")
@@ -126,6 +154,7 @@ class Child:
                 f"{_describe(status)}). The last lines of its log {self.log}:\n{said}"
             )
         self._start_again = now + pause
+        self._has_died = True
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM, and start it no more."""
@@ -149,6 +178,15 @@ class Child:
             text = _told(said) or f"{_describe(status)}, see {self.log}"
             self.complaint = Complaint(self.name, status, text)
         self._end()
+
+    def _renew(self, process: subprocess.Popen[bytes], now: float) -> None:
+        """Stop it if its settings are old; `watch` starts it again when it has ended."""
+        if self._outdated is None:
+            if self._settings() not in (None, self._given):
+                self._outdated = now
+                process.terminate()
+        elif now - self._outdated > STOP_WITHIN:
+            os.killpg(process.pid, signal.SIGKILL)
 
     def _end(self) -> None:
         if self._process is not None and self._process.stdin is not None:

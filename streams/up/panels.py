@@ -16,6 +16,7 @@ from streams.reports.text import dollars, number
 from streams.reports.trades import STATUSES
 from streams.up.accounts import AccountsReading, Trade
 from streams.up.children import ChildState
+from streams.up.markets import MarketQuote
 from streams.up.readings import LastPrice, Reading, Rows
 from streams.up.watch import Latest
 
@@ -26,9 +27,11 @@ _STALE = 10.0
 _LARGE_LAG = 10_000
 #: Columns that a price or a process takes.
 _CELL = 38
-#: Lines for header, rules, titles, dead letters, trouble and the last line; the accounts' own.
-_FIXED_LINES, _ACCOUNT_LINES = 12, 3
+#: Lines for header, rules, titles and the last one; the accounts' own.
+_FIXED_LINES, _ACCOUNT_LINES = 10, 3
 _FEWEST_TRADES, _MOST_TRADES = 2, 12
+#: A terminal of so many lines has room for several markets.
+_TALL = 28
 _COLORS = {
     "pending": "yellow",
     "open": "green",
@@ -72,6 +75,10 @@ def render(where: Where, frame: Frame, width: int, height: int) -> RenderableTyp
     else:
         spare -= len(reading.projections)
         parts.append(_projections(frame.latest, reading))
+        if reading.markets:
+            shown = reading.markets[: 1 if height < _TALL else None]
+            spare -= len(shown)
+            parts.append(_markets(shown))
         if reading.accounts.trades or reading.accounts.cash:
             spare -= _ACCOUNT_LINES
             lines = min(_MOST_TRADES, max(_FEWEST_TRADES, spare - 1), len(reading.accounts.newest))
@@ -79,10 +86,14 @@ def render(where: Where, frame: Frame, width: int, height: int) -> RenderableTyp
             parts += [Rule(style="dim"), _accounts(reading.accounts, lines)]
         parts += [Rule(style="dim"), _prices(reading.prices, cells, max(1, spare))]
     parts += [Rule(style="dim"), *children]
-    if frame.latest.trouble:
-        parts.append(Text(frame.latest.trouble, style="red", overflow="ellipsis", no_wrap=True))
-    parts.append(Text("Ctrl-C stops cleanly, a second one at once", style="dim"))
+    parts.append(_last_line(frame.latest.trouble))
     return Padding(Group(*parts), (0, 1))
+
+
+def _last_line(trouble: str | None) -> Text:
+    if trouble is None:
+        return Text("Ctrl-C stops cleanly, a second one at once", style="dim")
+    return Text(trouble, style="red", overflow="ellipsis", no_wrap=True)
 
 
 def rows_text(rows: Rows) -> str:
@@ -102,9 +113,24 @@ def _header(where: Where, frame: Frame) -> RenderableType:
     title.add_row(
         _labelled("broker", where.brokers), Text(f"{frame.events:,} events produced", style="bold")
     )
-    title.add_row(_labelled("database", where.database), "")
-    title.add_row(_labelled("logs", where.logs), "")
+    title.add_row(_labelled("database", where.database), _flows(frame.latest))
+    title.add_row(_labelled("logs", where.logs), _dead_letters(frame.latest))
     return title
+
+
+def _flows(latest: Latest) -> Text:
+    """What comes in, by family of topics."""
+    return Text("  ").join(
+        Text.assemble((f"{family} ", "dim"), (f"{speed:,.0f}/s", "green"))
+        for family, speed in latest.flows.items()
+    )
+
+
+def _dead_letters(latest: Latest) -> Text:
+    if latest.reading is None:
+        return Text()
+    dead = latest.reading.dead_letters
+    return Text(f"{rows_text(dead)} dead letters", style="bold red" if dead.count else "dim")
 
 
 def _labelled(label: str, text: str) -> Text:
@@ -112,7 +138,7 @@ def _labelled(label: str, text: str) -> Text:
 
 
 def _projections(latest: Latest, reading: Reading) -> RenderableType:
-    """One line each, and one for what none of them could use."""
+    """One line each."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True, min_width=8)
@@ -129,10 +155,31 @@ def _projections(latest: Latest, reading: Reading) -> RenderableType:
                 Text.assemble((f"{rows.table} ", "dim"), rows_text(rows)) for rows in one.tables
             ),
         )
-    dead = reading.dead_letters
-    count = Text(rows_text(dead), style="bold red" if dead.count else "")
-    table.add_row("dead letters", "", "", count)
     return table
+
+
+def _markets(markets: Sequence[MarketQuote]) -> RenderableType:
+    """A line each: the market that closes next, what is bid for YES and asked for it."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(no_wrap=True, min_width=15)
+    table.add_column(no_wrap=True, min_width=15)
+    table.add_column(no_wrap=True)
+    for one in markets:
+        left = Text(f"{max(0.0, one.closes_in):,.0f} s left", style="dim")
+        table.add_row(
+            Text(one.ticker, style="bold"),
+            _level("bid", one.bid, one.bid_size, "green"),
+            _level("ask", one.ask, one.ask_size, "red"),
+            left if one.valid else Text("not valid", style="yellow"),
+        )
+    return table
+
+
+def _level(name: str, price: Decimal | None, size: Decimal | None, style: str) -> Text:
+    if price is None or size is None:
+        return Text(f"no {name}", style="dim")
+    return Text.assemble((f"{name} ", "dim"), (dollars(price), style), f" x {number(size)}")
 
 
 def _accounts(accounts: AccountsReading, lines: int) -> RenderableType:

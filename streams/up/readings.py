@@ -19,6 +19,7 @@ from projections.generation import schema_name
 from streams.admin import Broker
 from streams.settings import Endpoints
 from streams.up.accounts import AccountReader, AccountsReading, Whose
+from streams.up.markets import MarketQuote, read_markets
 
 __all__ = ["LastPrice", "ProjectionReading", "Reader", "Reading", "Rows"]
 __all__ += ["database_address", "lag_by_topic", "main_tables"]
@@ -43,7 +44,7 @@ where relid in (select relid from pg_partition_tree(%(table)s::regclass) union a
 #: The tables that tell most of a projection; of others the first one does.
 _MAIN = {
     "account": ("fills", "trades"),
-    "market": ("markets", "market_quotes"),
+    "market": ("markets", "market_trades"),
     "prices": ("price_history", "price_seconds"),
 }
 #: A count that takes longer gives way to the estimate of the server's statistics.
@@ -87,14 +88,20 @@ class LastPrice:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at everything; `taken` is monotonic seconds, `end` the sum of all end offsets."""
+    """One look at everything; `taken` is monotonic seconds, `ends` the end offsets by topic."""
 
     taken: float
-    end: int
+    ends: Mapping[str, int]
     projections: Sequence[ProjectionReading]
     dead_letters: Rows
     prices: Sequence[LastPrice]
+    markets: Sequence[MarketQuote]
     accounts: AccountsReading
+
+    @property
+    def end(self) -> int:
+        """How many records were ever appended."""
+        return sum(self.ends.values())
 
     @property
     def lag(self) -> int:
@@ -106,7 +113,8 @@ class Reader:
     """Reads by one connection to each; for one thread at a time."""
 
     def __init__(self, endpoints: Endpoints, whose: Whose) -> None:
-        """`whose` says of which accounts trades and cash are read."""
+        """`whose` says of which accounts trades and cash are read, and of which venues markets."""
+        self._whose = whose
         self._dsn = endpoints.dsn
         self._accounts = AccountReader(whose)
         self._broker = Broker(endpoints)
@@ -139,10 +147,13 @@ class Reader:
                 projections.append(ProjectionReading(name, sum(at.values()), lag, tables))
         return Reading(
             taken=taken,
-            end=sum(end for _, end in bounds.values()),
+            ends=_by_topic(bounds),
             projections=projections,
             dead_letters=self._rows("dead_letters", ("public", "dead_letters"), exact),
             prices=[LastPrice(*row) for row in connection.execute(_PRICES)],
+            markets=read_markets(
+                connection, self._whose.prefix.split("/")[0], wanted=self._whose.wanted
+            ),
             accounts=self._accounts.read(connection, exact=exact),
         )
 
@@ -216,6 +227,13 @@ def lag_by_topic(
         if topic in lag:
             lag[topic] += max(0, end - positions.get((topic, partition), start))
     return lag
+
+
+def _by_topic(bounds: Mapping[tuple[str, int], tuple[int, int]]) -> dict[str, int]:
+    ends: dict[str, int] = {}
+    for (topic, _), (_, end) in bounds.items():
+        ends[topic] = ends.get(topic, 0) + end
+    return ends
 
 
 def database_address(dsn: str) -> str:

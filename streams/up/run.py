@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +21,7 @@ from projections.errors import Refusal
 from projections.migrations import migrate
 from streams.errors import UserError
 from streams.settings import Endpoints, endpoints, load_settings
+from streams.simulated.access import forget_settings, read_settings, settings_file
 from streams.topics import ensure_topics
 from streams.up.accounts import Whose
 from streams.up.children import REFUSED, Child, stop_all, tape_command
@@ -35,6 +38,11 @@ __all__ = ["Plan", "up"]
 _FRAME_EVERY = 0.5
 _FIRST_READING_WITHIN = 20.0
 _SIMULATED = "simulated"
+#: Feeds of the simulated venues, by the name of the process that produces them.
+_SIMULATED_FEEDS = {
+    "produce simulated": (_SIMULATED,),
+    "produce kalshi": ("kalshi", "kalshi-account"),
+}
 #: Seconds that the workers get to project what the producers left.
 _CATCH_UP_WITHIN = 8.0
 
@@ -70,31 +78,48 @@ def up(plan: Plan, *, quiet: bool) -> Summary:
             say(f"Kafka on {where.brokers}, PostgreSQL on {where.database}")
             _prepare(places)
             with closing(Reader(places, whose(plan))) as reader:
-                run = Run(plan, children(plan, logs), reader, signals)
-                return run.supervise(_view(where, quiet=quiet))
+                file = settings_file(settings.home, plan.name)
+                run = Run(plan, children(plan, logs, file), reader, signals)
+                try:
+                    return run.supervise(_view(where, quiet=quiet))
+                finally:
+                    forget_settings(file)
 
 
 class Children(NamedTuple):
-    """The processes of a plan: those that write to the log, and those that read it."""
+    """The processes of a plan: simulated venues, those that write to the log, and that read it."""
 
+    venues: list[Child]
     writers: list[Child]
     workers: list[Child]
 
 
-def children(plan: Plan, logs: Path) -> Children:
-    """The processes of a plan, not started yet."""
-    commands = {f"produce {plan.venue}": ("produce", plan.venue), "expire": ("expire",)}
+def children(plan: Plan, logs: Path, file: Path) -> Children:
+    """The processes of a plan, not started yet; `file` will tell where simulated venues are."""
+    venues: list[Child] = []
     if plan.venue == _SIMULATED:
-        commands["simulate"] = ("simulate", "--name", plan.name)
-    writers = [
-        Child(name, tape_command(*words), logs / f"{name.replace(' ', '-')}.log")
-        for name, words in commands.items()
-    ]
+        venues.append(_child("simulate", ("simulate", "--name", plan.name), logs))
+        settings = partial(read_settings, file)
+        writers = [
+            _child(name, ("produce", *feeds), logs, settings)
+            for name, feeds in _SIMULATED_FEEDS.items()
+        ]
+    else:
+        writers = [_child(f"produce {plan.venue}", ("produce", plan.venue), logs)]
+    writers.append(_child("expire", ("expire",), logs))
     workers = [
-        Child(f"worker {number}", tape_command("worker"), logs / f"worker-{number}.log")
-        for number in range(1, plan.workers + 1)
+        _child(f"worker {number}", ("worker",), logs) for number in range(1, plan.workers + 1)
     ]
-    return Children(writers, workers)
+    return Children(venues, writers, workers)
+
+
+def _child(
+    name: str,
+    words: Sequence[str],
+    logs: Path,
+    settings: Callable[[], Mapping[str, str] | None] = dict,
+) -> Child:
+    return Child(name, tape_command(*words), logs / f"{name.replace(' ', '-')}.log", settings)
 
 
 def whose(plan: Plan) -> Whose:
@@ -111,8 +136,8 @@ class Run:
         self, plan: Plan, processes: Children, reader: Reader, signals: StopSignals
     ) -> None:
         self._plan = plan
-        self._writers, self._workers = processes
-        self._children = [*self._workers, *self._writers]
+        self._venues, self._writers, self._workers = processes
+        self._children = [*self._workers, *self._venues, *self._writers]
         self._reader = reader
         self._signals = signals
         self._watch = Watch(reader)
@@ -153,7 +178,13 @@ class Run:
             self._signals.sleep(min(_FRAME_EVERY, left))
 
     def _stop(self, view: View) -> None:
-        """First what writes to the log, then, when they have caught up, those who read it."""
+        """First what is read, then who reads it, from the venues to the tables.
+
+        The simulated account stays until all that it did is read; workers until they caught up.
+        """
+        if self._venues:
+            self._show(view, "stopping the simulated venues")
+            stop_all(self._venues)
         self._show(view, "stopping the producers")
         stop_all(self._writers)
         self._catch_up(view)

@@ -21,10 +21,14 @@ _WINDOW = 3.0
 
 @dataclass(frozen=True)
 class Latest:
-    """The newest reading, events/s by projection, and why there is no newer one, if so."""
+    """The newest reading, events/s by projection, and why there is no newer one, if so.
+
+    `flows` are events/s that are appended, by the family of topics: price, kalshi, trade.
+    """
 
     reading: Reading | None = None
     speeds: Mapping[str, float] = field(default_factory=dict)
+    flows: Mapping[str, float] = field(default_factory=dict)
     trouble: str | None = None
 
 
@@ -66,13 +70,25 @@ class Watch:
                 reading = self._reader.read()
             except (UserError, psycopg.Error) as error:
                 trouble = " ".join(str(error).split())
-                self.latest = Latest(self.latest.reading, {}, trouble)
+                self.latest = Latest(self.latest.reading, trouble=trouble)
             else:
-                self.latest = Latest(reading, self._measure(reading))
+                self.latest = Latest(reading, self._measure(reading), self._flows(reading))
             self._stopping.wait(_EVERY)
 
     def _measure(self, reading: Reading) -> dict[str, float]:
         return {
-            one.name: self._speeds.setdefault(one.name, Speed()).add(reading.taken, one.position)
+            one.name: self._speed(one.name, reading.taken, one.position)
             for one in reading.projections
         }
+
+    def _flows(self, reading: Reading) -> dict[str, float]:
+        ends: dict[str, int] = {}
+        for topic, end in reading.ends.items():
+            family = topic.partition(".")[0]
+            ends[family] = ends.get(family, 0) + end
+        return {
+            family: self._speed(f"{family}.", reading.taken, end) for family, end in ends.items()
+        }
+
+    def _speed(self, name: str, taken: float, position: int) -> float:
+        return self._speeds.setdefault(name, Speed()).add(taken, position)

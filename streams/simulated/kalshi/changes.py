@@ -1,4 +1,4 @@
-"""What happens at the simulated exchange, beside orders and fills: values without behaviour.
+"""What the simulated exchange says of markets and cash: values without behaviour.
 
 Times are microseconds since 1970 UTC, money is dollars, counts are contracts.
 """
@@ -10,24 +10,8 @@ from decimal import Decimal
 
 from streams.events.types import Side
 from streams.simulated.kalshi.book import Level
-from streams.simulated.kalshi.orders import Fill, Order
-from streams.simulated.kalshi.positions import Position, Settlement
 
-__all__ = ["Cash", "Change", "Deposit", "Opened", "Quote", "Resolved", "Settled"]
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A market can be traded from now on, until `closes`."""
-
-    ticker: str
-    event: str
-    title: str
-    subtitle: str
-    #: What the price must be greater than for YES to pay.
-    floor_strike: Decimal
-    closes: int
-    time: int
+__all__ = ["Cash", "Quote", "Resolved", "Settled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +46,9 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Deposit:
-    """Cash came in; the venue gives its time in whole seconds."""
-
-    transfer_id: str
-    amount: Decimal
-    time: int
-
-
-@dataclass(frozen=True, slots=True)
 class Cash:
     """The available cash, and the value of what is held, as they are at `time`."""
 
     cash: Decimal
     portfolio: Decimal
     time: int
-
-
-Change = Opened | Quote | Resolved | Settled | Deposit | Cash | Order | Fill | Position | Settlement

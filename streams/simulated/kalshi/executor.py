@@ -22,9 +22,9 @@ from streams.events import (
 )
 from streams.events.trade_commands import client_order_id
 from streams.events.types import Side
-from streams.simulated.kalshi.changes import Change
 from streams.simulated.kalshi.exchange import Exchange
 from streams.simulated.kalshi.orders import ZERO, Order, OrderError, other
+from streams.simulated.kalshi.venue.facts import Fact
 
 __all__ = ["Executor"]
 
@@ -47,8 +47,8 @@ class Executor:
         self._tickets: dict[str, _Ticket] = {}
         self._answered: set[str] = set()
 
-    def execute(self, command: TradeCommand, now: int) -> list[Change | TradeEvent]:
-        """What a command does at `now`: outcomes for the log, and changes at the exchange."""
+    def execute(self, command: TradeCommand, now: int) -> list[Fact | TradeEvent]:
+        """What a command does at `now`: outcomes for the log, and facts of the exchange."""
         if command.command_id in self._answered:
             return []
         self._answered.add(command.command_id)
@@ -63,30 +63,32 @@ class Executor:
             case _:
                 return []
 
-    def _open(self, command: OpenTrade, now: int) -> list[Change | TradeEvent]:
+    def _open(self, command: OpenTrade, now: int) -> list[Fact | TradeEvent]:
         ticket = self._tickets.get(command.ticket_id) or _Ticket(command.ticker, command.side)
         return self._order(command, ticket, command.count, now)
 
-    def _close(self, command: CloseTrade, now: int) -> list[Change | TradeEvent]:
+    def _close(self, command: CloseTrade, now: int) -> list[Fact | TradeEvent]:
+        """A close of more than is held would open something else: it closes what is held."""
         ticket = self._tickets.get(command.ticket_id)
-        count = command.count or (self._to_close(ticket) if ticket else ZERO)
+        held = self._to_close(ticket) if ticket else ZERO
+        count = held if command.count is None else min(held, command.count)
         if ticket is None or not count:
             reason = "there is nothing to close"
             return [CloseFailed(**self._common(command, now), reason=reason)]
         return self._order(command, ticket, count, now)
 
-    def _cancel(self, command: CancelTrade, now: int) -> list[Change | TradeEvent]:
+    def _cancel(self, command: CancelTrade, now: int) -> list[Fact | TradeEvent]:
         ticket = self._tickets.get(command.ticket_id)
-        changes: list[Change | TradeEvent] = []
+        facts: list[Fact | TradeEvent] = []
         for order_id in ticket.orders if ticket else ():
-            changes += self._exchange.cancel(now, order_id)
-        return changes
+            facts += self._exchange.cancel(now, order_id)
+        return facts
 
     def _order(
         self, command: OpenTrade | CloseTrade, ticket: _Ticket, count: Decimal, now: int
-    ) -> list[Change | TradeEvent]:
+    ) -> list[Fact | TradeEvent]:
         try:
-            changes = self._exchange.place(
+            facts = self._exchange.place(
                 now,
                 command.ticker,
                 command.side,
@@ -96,12 +98,12 @@ class Executor:
             )
         except OrderError as error:
             return [OrderRejected(**self._common(command, now), reason=str(error))]
-        order = changes[0]
+        order = facts[0]
         assert isinstance(order, Order)
         self._tickets[command.ticket_id] = ticket
         ticket.orders.append(order.order_id)
         accepted = OrderAccepted(**self._common(command, order.created), order_id=order.order_id)
-        return [accepted, *changes]
+        return [accepted, *facts]
 
     def _to_close(self, ticket: _Ticket) -> Decimal:
         """What was bought for the trade and is neither sold nor about to be."""

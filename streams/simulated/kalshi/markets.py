@@ -7,7 +7,7 @@ from the lifecycle event.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from statistics import NormalDist
@@ -15,9 +15,10 @@ from typing import Literal
 
 from streams.events.tickers import EASTERN
 from streams.events.types import Side, moment
-from streams.simulated.kalshi.book import Book, Level
-from streams.simulated.kalshi.changes import Opened, Quote
+from streams.simulated.kalshi.book import Book, Delta, Level
+from streams.simulated.kalshi.changes import Quote
 from streams.simulated.kalshi.orders import CENT, ZERO
+from streams.simulated.kalshi.venue.facts import BookChange, Listed, PublicTrade
 
 __all__ = ["SECOND", "SERIES", "Market", "due"]
 
@@ -52,6 +53,8 @@ class Market:
     #: Known to the venue from the close on.
     result: Side = "no"
     book: Book = field(default_factory=Book)
+    #: Of the last action that changed the book.
+    clock: int = 0
     quote_due: int = 0
     last: Level = _NEVER
     volume: Decimal = ZERO
@@ -83,24 +86,48 @@ class Market:
         self.result = "yes" if price > self.floor_strike else "no"
         self.status = "closed"
 
-    def traded(self, price: Decimal, count: Decimal) -> None:
-        """Count one trade, with `price` of YES; none if `count` is zero."""
-        self.last = Level(price, count) if count else self.last
-        self.volume += count
-        self.open_interest += count
+    def traded(self, trade_id: str, taker: Side, level: Level, time: int) -> PublicTrade:
+        """Count one trade, at a price of the side that its taker acquired."""
+        yes_price = level.price if taker == "yes" else 1 - level.price
+        self.last = Level(yes_price, level.size)
+        self.volume += level.size
+        self.open_interest += level.size
+        return PublicTrade(trade_id, self.ticker, yes_price, level.size, taker, time)
+
+    def changes(
+        self, deltas: Iterable[Delta], time: int, client_order_id: str | None = None
+    ) -> list[BookChange]:
+        """One action on the book, as the venue tells it; of an order of the account, if named."""
+        self.clock += 1
+        return [
+            BookChange(
+                ticker=self.ticker,
+                clock=self.clock,
+                side=side,
+                price=price,
+                delta=size,
+                time=time,
+                client_order_id=client_order_id,
+                subaccount=None if client_order_id is None else 0,
+            )
+            for side, price, size in deltas
+        ]
 
     def value(self, net: Decimal) -> Decimal:
         """Dollars that this position could be sold for now, at the best price."""
         return net * self.book.yes_bid.price if net > 0 else -net * (1 - self.book.yes_ask.price)
 
-    def opened(self, time: int) -> Opened:
+    def listed(self, time: int) -> Listed:
         """What the venue tells of it first."""
-        return Opened(
+        return Listed(
             ticker=self.ticker,
             event=self.event,
+            series=SERIES,
+            market_id=self.market_id,
             title=f"Bitcoin price at {moment(self.closes):%H:%M:%S} UTC?",
             subtitle=self.subtitle,
             floor_strike=self.floor_strike,
+            opens=time,
             closes=self.closes,
             time=time,
         )

@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,7 @@ from streams.up.children import (
     stop_all,
 )
 from streams.up.claim import only_one
+from streams.up.markets import MarketQuote
 from streams.up.panels import Frame, Where, render
 from streams.up.readings import LastPrice, ProjectionReading, Reading, Rows, database_address
 from streams.up.readings import lag_by_topic as lag
@@ -60,13 +63,25 @@ def accounts(newest: int = 20, unexplained: str | None = "0") -> AccountsReading
     )
 
 
-def reading(symbols: int = 2, dead: int = 0, of_accounts: AccountsReading | None = None) -> Reading:
+def quote(number: int = 0, *, valid: bool = True) -> MarketQuote:
+    ticker = f"KXBTCSIM-26NOV22231325-T6397{number}.99"
+    return MarketQuote(
+        ticker, Decimal("0.43"), Decimal("12.5"), Decimal("0.46"), Decimal(3), valid, 4.2
+    )
+
+
+def reading(
+    symbols: int = 2,
+    dead: int = 0,
+    of_accounts: AccountsReading | None = None,
+    markets: Sequence[MarketQuote] = (),
+) -> Reading:
     prices = [Rows("price_history", 1_234_567, exact=False), Rows("price_seconds", 42)]
     account = [Rows("fills", 260), Rows("trades", 120)]
-    market = [Rows("markets", 99), Rows("market_quotes", 98)]
+    market = [Rows("markets", 99), Rows("market_trades", 98)]
     return Reading(
         taken=5.0,
-        end=900,
+        ends={"kalshi.account": 300, "kalshi.market": 200, "price.ticks": 400},
         projections=[
             ProjectionReading("account", 400, {"kalshi.account": 0, "trade.events": 1}, account),
             ProjectionReading("market", 300, {"kalshi.market": 0}, market),
@@ -77,6 +92,7 @@ def reading(symbols: int = 2, dead: int = 0, of_accounts: AccountsReading | None
             LastPrice("simulated", f"S{n}-USD", Decimal("63990.70"), NOON, float(n))
             for n in range(symbols)
         ],
+        markets=markets,
         accounts=of_accounts or AccountsReading(),
     )
 
@@ -96,6 +112,7 @@ CHILDREN = (
     ChildState("worker 1", 71, "running", 0),
     ChildState("worker 2", None, "died, starts again in 0.8 s", 2),
     ChildState("produce simulated", 72, "running", 0),
+    ChildState("produce kalshi", 75, "running", 0),
     ChildState("expire", 73, "running", 0),
     ChildState("simulate", 74, "running", 1),
 )
@@ -104,16 +121,19 @@ CHILDREN = (
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
 def test_a_frame_fits_the_terminal_and_tells_all(width: int, height: int) -> None:
     speeds = {"account": 29.0, "market": 16.0, "prices": 399.0}
-    whole = reading(symbols=50, dead=3, of_accounts=accounts())
-    latest = Latest(whole, speeds, "no route to " + "x" * 200)
+    flows = {"kalshi": 167.4, "price": 401.0, "trade": 3.0}
+    quotes = [quote(number) for number in range(3)]
+    whole = reading(symbols=50, dead=3, of_accounts=accounts(), markets=quotes)
+    latest = Latest(whole, speeds, flows, "no route to " + "x" * 200)
     lines = drawn(frame(latest, *CHILDREN), width, height)
     assert len(lines) <= height
     assert max(map(len, lines)) <= width
     text = " ".join(" ".join(lines).split())
     for fact in (
         *("127.0.0.1:9092", "127.0.0.1:5432/tickertape", "/tape/logs", "12 of 20 s"),
-        *("account 29 1 fills 260 trades 120", "market 16 0 markets 99 market_quotes 98"),
-        *("prices 399 12 price_history ~1,234,567 price_seconds 42", "dead letters 3"),
+        *("account 29 1 fills 260 trades 120", "market 16 0 markets 99 market_trades 98"),
+        *("prices 399 12 price_history ~1,234,567 price_seconds 42", "3 dead letters"),
+        *("kalshi 167/s price 401/s trade 3/s", "T63970.99 bid 0.43 x 12.5 ask 0.46 x 3 4 s left"),
         *("trades 6 open 1,034 closed 3 error", "-16.185 after 5.10 of fees; 11 ended at"),
         *("cash 993.1968 every cent explained simulated/demo/up-c0ffee", "63,990.70", " more"),
         *("pending KXBTCSIM-26NOV22231325-T63974.99 no 2.5 asked", "20 at 0.4955 -3.08"),
@@ -153,7 +173,7 @@ def test_a_frame_before_the_first_reading_can_be_drawn() -> None:
 
 
 def test_a_plain_line_names_what_does_not_run() -> None:
-    latest = Latest(reading(of_accounts=accounts()), {"prices": 399.0}, "no route")
+    latest = Latest(reading(of_accounts=accounts()), {"prices": 399.0}, trouble="no route")
     shown = line(frame(latest, ChildState("worker 1", None, "died", 1)))
     assert "prices 399/s lag 12  price_history ~1,234,567  trades 1,043" in shown
     assert "S1-USD 63,990.70  worker 1 died  no route" in shown
@@ -172,7 +192,7 @@ def test_the_summary_as_json() -> None:
             "fills": 260,
             "trades": 120,
             "markets": 99,
-            "market_quotes": 98,
+            "market_trades": 98,
             "price_history": 1_234_567,
             "price_seconds": 42,
         },
@@ -235,10 +255,11 @@ def test_a_summary_without_trades_does_not_speak_of_them() -> None:
     assert "cash" not in text
 
 
-def test_a_run_of_the_simulated_venue_has_a_simulated_account_of_its_own(tmp_path: Path) -> None:
+def test_a_run_of_the_simulated_venues_has_a_simulated_account_of_its_own(tmp_path: Path) -> None:
     plan, other = Plan("simulated", 2, None), Plan("simulated", 2, None)
-    writers, workers = children(plan, tmp_path)
-    assert [child.name for child in writers] == ["produce simulated", "expire", "simulate"]
+    venues, writers, workers = children(plan, tmp_path, tmp_path / "none.env")
+    assert [child.name for child in venues] == ["simulate"]
+    assert [child.name for child in writers] == ["produce simulated", "produce kalshi", "expire"]
     assert [child.name for child in workers] == ["worker 1", "worker 2"]
     assert whose(plan) == Whose(f"simulated/demo/{plan.name}-", wanted=True)
     assert whose(plan) != whose(other)
@@ -246,11 +267,24 @@ def test_a_run_of_the_simulated_venue_has_a_simulated_account_of_its_own(tmp_pat
 
 def test_a_run_of_a_real_venue_shows_all_accounts_but_the_simulated_ones(tmp_path: Path) -> None:
     plan = Plan("coinbase", 1, None)
-    assert [child.name for child in children(plan, tmp_path).writers] == [
-        "produce coinbase",
-        "expire",
-    ]
+    venues, writers, _ = children(plan, tmp_path, tmp_path / "none.env")
+    assert not venues
+    assert [child.name for child in writers] == ["produce coinbase", "expire"]
     assert whose(plan) == Whose("simulated/", wanted=False)
+
+
+def test_a_book_that_is_not_valid_is_told_as_such() -> None:
+    latest = Latest(reading(markets=[quote(valid=False)]))
+    text = "\n".join(drawn(frame(latest), 80, 24))
+    assert "not valid" in text
+    assert "s left" not in text
+
+
+def test_a_side_that_nobody_bids_for_is_told() -> None:
+    empty = quote()._replace(bid=None, bid_size=None, ask=None, ask_size=None)
+    text = "\n".join(drawn(frame(Latest(reading(markets=[empty]))), 80, 24))
+    assert "no bid" in text
+    assert "no ask" in text
 
 
 def test_lag_counts_from_the_start_of_the_log_where_there_is_no_checkpoint() -> None:
@@ -314,6 +348,34 @@ def test_a_child_that_dies_again_and_again_is_given_up_with_its_last_words(tmp_p
     assert "the disk is gone" in str(caught.value)
     assert not isinstance(caught.value, Refusal)
     assert child.restarts == FAST_DEATHS - 1
+
+
+def has_said(log: Path, text: str) -> bool:
+    return log.exists() and log.read_text() == text
+
+
+def until(child: Child, condition: Callable[[], bool]) -> None:
+    """Watch it until it is so."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        child.watch()
+        time.sleep(0.01)
+
+
+def test_a_child_waits_for_its_settings_and_starts_anew_with_others(tmp_path: Path) -> None:
+    given: dict[str, str] | None = None
+    code = "import os, time; print(os.environ['TAPE_X'], flush=True); time.sleep(60)"
+    child = Child("feed", [sys.executable, "-c", code], tmp_path / "log", lambda: given)
+    child.start()
+    child.watch()
+    assert child.state == ChildState("feed", None, "waits for the simulated venues", 0)
+    for settings, said in (("one", "one\n"), (None, "one\n"), ("two", "one\ntwo\n")):
+        given = None if settings is None else {"TAPE_X": settings}
+        until(child, partial(has_said, child.log, said))
+    assert child.restarts == 0
+    stop_all([child])
+    assert child.complaint is None
 
 
 def test_a_refusal_is_passed_on_and_never_restarted(tmp_path: Path) -> None:

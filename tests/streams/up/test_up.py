@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,12 +67,24 @@ class Tape:
         """Until its plain lines tell that events went all the way."""
         await_(lambda: re.search(r"prices [1-9][0-9,]*/s", self.output.read_text()) is not None)
 
+    def wait_for_tables(self) -> None:
+        """Until it made them."""
+        with psycopg.connect(self.home.dsn(), autocommit=True) as connection:
+            await_(lambda: connection.execute("select to_regclass('trades')").fetchone() != (None,))
+
     def wait_for_trades(self) -> None:
         """Until a trade of this run was closed by a command, and another paid by a settlement."""
         with psycopg.connect(self.home.dsn(), autocommit=True) as connection:
             await_(
                 lambda: connection.execute(_CLOSED, [self._started]).fetchone() == (True, True), 120
             )
+
+    def kill_all_of(self, process: subprocess.Popen[bytes]) -> None:
+        """Each process of a `tape up`, and none of the stack's; trades count from now on."""
+        for child in psutil.Process(process.pid).children():
+            if "streams.up.child" in child.cmdline():
+                child.kill()
+        self._started = datetime.now(UTC)
 
     def processes(self) -> list[psutil.Process]:
         """Its own and its children, which inherit the folder; the stack's daemons do not."""
@@ -97,8 +109,11 @@ def await_(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 @pytest.fixture
-def tape(module_home: Home, tmp_path: Path) -> Tape:
-    return Tape(module_home, tmp_path)
+def tape(module_home: Home, tmp_path: Path) -> Iterator[Tape]:
+    tape = Tape(module_home, tmp_path)
+    yield tape
+    for left in tape.processes():  # of a test that failed
+        left.kill()
 
 
 async def trades_in_topic(brokers: str) -> Trades:
@@ -124,7 +139,9 @@ async def trades_in_topic(brokers: str) -> Trades:
 async def assert_no_trade_is_lost_or_doubled(home: Home) -> None:
     """Needs the running stack."""
     with psycopg.connect(home.dsn()) as connection:
-        rows = connection.execute("select venue, symbol, trade_id from price_history").fetchall()
+        rows = connection.execute(
+            "select venue, symbol, trade_id from price_history where size is not null"
+        ).fetchall()
     assert len(rows) == len(set(rows))
     assert set(rows) == await trades_in_topic(home.brokers)
 
@@ -139,7 +156,7 @@ async def test_after_a_kill_nothing_is_orphaned_and_the_next_run_goes_on(tape: T
     assert f"already (pid {killed.pid})" in refusal.decode()
     children = psutil.Process(killed.pid).children()
     workers = [child for child in children if "streams.up.child" in child.cmdline()]
-    assert len(workers) == 5  # two workers, the producer, the expirer, the simulated account
+    assert len(workers) == 6  # two workers, the simulated venues, two producers, the expirer
     killed.kill()
     killed.communicate()
     await_(lambda: not tape.processes())
@@ -155,7 +172,7 @@ async def test_after_a_kill_nothing_is_orphaned_and_the_next_run_goes_on(tape: T
     assert not any(lags)
     assert summary["dead_letters"] == 0
     assert summary["cash"]["unexplained"] == "0"
-    assert {one["symbol"] for one in summary["prices"]} == {"BTC-USD", "ETH-USD"}
+    assert {one["symbol"] for one in summary["prices"]} == {"BRTI", "BTC-USD", "ETH-USD"}
     assert tape.nothing_runs()
 
     embedded.start(tape.home.path)
@@ -194,11 +211,33 @@ async def test_ctrl_c_stops_cleanly_and_leaves_the_user_s_own_stack(tape: Tape) 
     embedded.stop(tape.home.path)
 
 
+def test_any_process_may_be_killed_and_every_cent_is_explained(tape: Tape) -> None:
+    embedded.start(tape.home.path)
+    process = tape.start("--json")
+    tape.wait_for_tables()
+    tape.wait_for_trades()
+    tape.kill_all_of(process)
+    tape.wait_for_trades()
+    process.send_signal(signal.SIGINT)
+    status, output, errors = tape.end(process)
+    assert (status, errors) == (0, "")
+    summary = json.loads(output)
+    assert summary["complaints"] == []
+    assert set(summary["restarts"].values()) == {1}
+    assert len(summary["cash"]["balances"]) == 2, (
+        "a venue that was killed is another one afterwards"
+    )
+    assert (summary["cash"]["unexplained"], summary["dead_letters"]) == ("0", 0)
+    assert not tape.processes()
+    embedded.stop(tape.home.path)
+    assert not list((tape.home.path / "simulated").iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
         (["--for", "soon"], "'soon' is no duration"),
-        (["--venue", "mtgox"], "unknown venue 'mtgox'; the venues are binance, coinbase, simul"),
+        (["--venue", "mtgox"], "unknown venue 'mtgox'; the venues are binance, "),
     ],
 )
 def test_a_users_mistake_is_told_before_anything_starts(

@@ -23,11 +23,11 @@ from streams.events import (
 )
 from streams.events.trade_commands import client_order_id
 from streams.events.types import Side
-from streams.simulated.kalshi.changes import Change
 from streams.simulated.kalshi.executor import Executor
 from streams.simulated.kalshi.markets import Market
 from streams.simulated.kalshi.orders import Fill as Execution
 from streams.simulated.kalshi.orders import Order as OrderState
+from streams.simulated.kalshi.venue.facts import Fact
 from tests.streams.simulated.kalshi.driving import ACCOUNT, Venue, only, simulated
 
 
@@ -53,7 +53,7 @@ class Desk:
             **fields,
         }
 
-    def execute(self, command: TradeCommand) -> list[Change | Event]:
+    def execute(self, command: TradeCommand) -> list[Fact | Event]:
         return list(self.executor.execute(command, self.venue.now))
 
     def open(
@@ -124,6 +124,14 @@ def test_a_close_leaves_to_the_one_before_it_what_that_one_still_wants_to_sell()
     assert isinstance(failed, CloseFailed)
 
 
+def test_a_close_of_more_than_its_ticket_holds_closes_what_it_holds() -> None:
+    desk = Desk()
+    desk.execute(desk.open("T", "2"))
+    sold = only(desk.execute(desk.close("T", "5")), Execution)
+    assert sum(fill.count for fill in sold) == 2
+    assert desk.venue.exchange.account.position(desk.market.ticker).net == 0
+
+
 @pytest.mark.parametrize("ticket", ["T", "never opened"])
 def test_a_close_of_nothing_fails(ticket: str) -> None:
     desk = Desk()
@@ -184,7 +192,7 @@ def test_whatever_may_happen_to_a_trade_happens(events: list[Event]) -> None:
         sorted(only(events, Fill), key=lambda fill: fill.order_id or ""), lambda f: f.order_id
     )
     prices = {len(fills := list(group)): {f.yes_price for f in fills} for _, group in by_order}
-    assert set(prices) == {1, 2, 3, 4}
+    assert set(prices) >= {1, 2, 3, 4}
     assert all(len(different) > 1 for number, different in prices.items() if number > 2)
     fills = only(events, Fill)
     assert {fill.is_taker for fill in fills} == {True, False}
