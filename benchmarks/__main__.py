@@ -15,6 +15,8 @@ from benchmarks import dataset, latency, memory, ours, report, runner, topics
 from benchmarks.account import backfill, growth, marks
 from benchmarks.account.report import AccountReport
 from benchmarks.contender import Contender
+from benchmarks.feeds import acknowledged, speed
+from benchmarks.feeds.report import FeedsReport
 from benchmarks.peers.aiokafka_read import AiokafkaRead
 from benchmarks.peers.copy_rows import CopyRows
 from benchmarks.peers.debezium import Debezium
@@ -30,6 +32,7 @@ from streams.errors import UserError
 OUT = Path(__file__).with_name("out")
 LATENCY, MEMORY = "latency", "memory"
 ACCOUNT, GROWTH, MARKS = "account", "account_growth", "marks"
+FEEDS, ACKNOWLEDGED = "feeds", "acknowledged"
 
 
 def main() -> int:
@@ -42,7 +45,7 @@ def main() -> int:
         Debezium(),
         *ours.CONTENDERS,
     ]
-    parts = (LATENCY, MEMORY, ACCOUNT, GROWTH, MARKS)
+    parts = (LATENCY, MEMORY, ACCOUNT, GROWTH, MARKS, FEEDS, ACKNOWLEDGED)
     options = _options([*(contender.name for contender in contenders), *parts])
     chosen = [contender for contender in contenders if contender.name in options.only]
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -62,6 +65,7 @@ def main() -> int:
                 topic = _topic(info, memory.RECORDS, repeats=False)
                 found.memory = memory.measure(info, ours.MEMORY, topic)
             _account(info, options, found.account, console)
+            _feeds(info, options, found.feeds, console)
     except KeyboardInterrupt:
         console.print("stopped")
         return 130
@@ -151,6 +155,27 @@ def _account(
                 console,
                 f"marks     p50 {seen.latency.p50:.1f} ms  p99 {seen.latency.p99:.1f} ms"
                 f"  {seen.latency.events:,} quotes, reading the view {seen.read_ms:.1f} ms",
+            )
+
+
+def _feeds(
+    info: StackInfo, options: argparse.Namespace, found: FeedsReport, console: Console
+) -> None:
+    if FEEDS in options.only:
+        for one in speed.rounds(info, options.rounds):
+            found.speeds.append(one)
+            _say(
+                console,
+                f"feeds     {one.load:<14} from {one.source:<9} {one.rate:>8,.0f} frames/s"
+                f"  {one.cpu:.1f} CPU µs a frame  {one.rss / 1e6:,.0f} MB",
+            )
+    if ACKNOWLEDGED in options.only:
+        for seen in acknowledged.rounds(info, options.rounds):
+            found.acknowledged.append(seen)
+            _say(
+                console,
+                f"feeds     acknowledged p50 {seen.p50:.1f} ms  p99 {seen.p99:.1f} ms"
+                f"  {seen.events:,} frames",
             )
 
 

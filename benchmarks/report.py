@@ -18,6 +18,8 @@ from rich.table import Table
 
 from benchmarks.account.report import HEADINGS, AccountReport
 from benchmarks.contender import Contender
+from benchmarks.feeds.report import HEADINGS as FEEDS_HEADINGS
+from benchmarks.feeds.report import FeedsReport
 from benchmarks.latency import Latency
 from benchmarks.memory import Memory
 from benchmarks.runner import Result
@@ -36,6 +38,7 @@ class Report:
     latencies: dict[str, list[Latency]] = field(default_factory=dict)
     memory: Memory | None = None
     account: AccountReport = field(default_factory=AccountReport)
+    feeds: FeedsReport = field(default_factory=FeedsReport)
 
     def add(self, result: Result) -> None:
         """Takes one run's result."""
@@ -113,7 +116,7 @@ class Report:
             for number in range(count)
         ]
         data["rows"] = self.rows
-        return data | self.account.as_json()
+        return data | self.account.as_json() | self.feeds.as_json()
 
 
 _Series = dict[str, list[float]]
@@ -167,7 +170,11 @@ def _markdown(report: Report) -> str:
 def _tables(report: Report) -> list[tuple[str | None, Sequence[str], list[list[str]]]]:
     """The title, the headings and the lines of each table that has any."""
     title = f"{report.rows:,} trades: topic into table"
-    found = [(title, _HEADINGS, report.lines()), (None, HEADINGS, report.account.lines())]
+    found = [
+        (title, _HEADINGS, report.lines()),
+        (None, HEADINGS, report.account.lines()),
+        (None, FEEDS_HEADINGS, report.feeds.lines()),
+    ]
     return [table for table in found if table[2]]
 
 

@@ -153,7 +153,8 @@ class Link:
             bootstrap_servers=self._endpoints.brokers,
             enable_idempotence=True,
             acks="all",
-            compression_type="lz4",
+            # aiokafka's lz4 is that of the highest level: seven times the time, for more bytes.
+            compression_type="zstd",
             max_batch_size=BATCH_BYTES,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
             retry_backoff_ms=int(_RETRY_BACKOFF_S * 1000),
