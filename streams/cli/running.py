@@ -87,11 +87,16 @@ async def until_stopped(work: Coroutine[None, None, None], seconds: float | None
 
 
 async def together(works: Sequence[Awaitable[None]]) -> None:
-    """Run all at once; the first error stops the others and is raised."""
+    """Run all at once; the first error stops the others and is raised.
+
+    Each is cancelled once, and may take its time to end: a second time would cut its clean-up.
+    """
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
-        await asyncio.gather(*tasks)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -28,10 +28,10 @@ def up(
     """Run a venue through Kafka into PostgreSQL, and show how it goes.
 
     Starts the embedded Kafka and PostgreSQL (unless TAPE_BROKERS and TAPE_DSN name others), makes
-    tables and topics, and runs the producer, the workers and the expirer until Ctrl-C; beside the
-    simulated venue also an account that trades there, a new one for each run. Whatever was killed
-    before is taken up where it stopped. The exit status is 1 if a process did not stop cleanly, and
-    75 if a worker refused to go on.
+    tables and topics, and runs the producer, the workers and the expirer until Ctrl-C; with the
+    simulated venue also `tape simulate`: markets, and an account that trades there, a new one for
+    each run. Whatever was killed before is taken up where it stopped. The exit status is 1 if a
+    process did not stop cleanly, and 75 if a worker refused to go on.
 
     Example: tape up --for 30s
     """

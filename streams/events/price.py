@@ -77,7 +77,11 @@ class PriceIndex(PriceEvent):
 
 
 class PriceGap(PriceEvent):
-    """The venue's own numbering of a symbol's trades skipped: `missed` trades never arrived."""
+    """The venue's own numbering of a symbol's trades skipped: `missed` trades never arrived.
+
+    `expected` did not come, `got` is the next that did. Of an index, which has a value each second,
+    the numbers are seconds since 1970 UTC.
+    """
 
     name: ClassVar[str] = "price.gap"
     version: ClassVar[int] = 1

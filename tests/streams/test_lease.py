@@ -147,7 +147,6 @@ class Candidates:
         self.brokers = brokers
         self.name = f"test {secrets.token_hex(4)}"
         self.all: list[Candidate] = []
-        self._admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
 
     def start(self) -> Candidate:
         candidate = Candidate(self.brokers, self.name)
@@ -163,8 +162,10 @@ class Candidates:
     def members(self) -> int:
         """How many members the broker knows of; none while it does not answer."""
         group = lease_group(self.name)
+        # Each time anew: a client that has lived through a restart may answer nothing for minutes.
+        admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
         with contextlib.suppress(KafkaException):
-            return len(self._admin.describe_consumer_groups([group])[group].result().members)
+            return len(admin.describe_consumer_groups([group])[group].result().members)
         return 0
 
     def active(self) -> list[Candidate]:

@@ -306,11 +306,10 @@ async def feed(endpoints: Endpoints, frames: Sequence[str]) -> None:
             await socket.send(frame)
         await socket.wait_closed()
 
-    counts = Pulse("producer/test", 0)
     async with serve(serving, "127.0.0.1", 0) as server, Producer(endpoints) as producer:
         port = next(iter(server.sockets)).getsockname()[1]
         connector = CoinbaseConnector(url=f"ws://127.0.0.1:{port}", rest_url=None)
-        task = asyncio.create_task(runner.run(connector, producer, counts))
+        task = asyncio.create_task(runner.run(connector, producer, Pulse("producer/test", 0)))
         async with asyncio.timeout(20):
             while producer.statistics.acknowledged < len(frames):
                 await asyncio.sleep(0.005)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.embedded.home import Home
+from streams.events import Event
 from tests.fold import sorted_some
 from tests.projections.account.projected import rows, tables
 from tests.projections.account.reference import canonical, reference
@@ -36,21 +37,30 @@ class AccountScene(Scene):
         sent = len(self.lives.events) + self.lives.garbage.total()
         assert sent, "the scenario wrote nothing"
         assert sum(self.ends().values()) == sent
-        wanted = reference(self.lives.events)
-        wanted["account_conflicts"] = [
-            {**row, "key": _in_json(row["key"])} for row in wanted.pop("conflicts")
-        ]
-        found = {**tables(self.dsn), "account_conflicts": _conflicts(self.dsn)}
-        assert wanted.keys() == found.keys()
-        pairs = _counted(wanted), _counted(found)
-        lines = []
-        for name in wanted:
-            lines += _unequal(name, *(counted[name] for counted in pairs))
+        lines = differences(self.lives.events, self.dsn)
         letters = Counter(
             self.query("select topic, key, value from dead_letters where projection = 'account'")
         )
         lines += _unequal("dead_letters", self.lives.garbage, letters)
         assert not lines, "\n".join([*lines, self.logs()])
+
+
+def differences(events: Iterable[Event], dsn: str) -> list[str]:
+    """How the tables differ from what the reference makes of these events; nothing if they do not.
+
+    The events are in the order of the log.
+    """
+    wanted = reference(events)
+    wanted["account_conflicts"] = [
+        {**row, "key": _in_json(row["key"])} for row in wanted.pop("conflicts")
+    ]
+    found = {**tables(dsn), "account_conflicts": _conflicts(dsn)}
+    assert wanted.keys() == found.keys()
+    pairs = _counted(wanted), _counted(found)
+    lines = []
+    for name in wanted:
+        lines += _unequal(name, *(counted[name] for counted in pairs))
+    return lines
 
 
 def _conflicts(dsn: str) -> list[Row]:

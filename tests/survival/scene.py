@@ -31,6 +31,7 @@ from streams.events.catalogue import TOPICS, dead_letter_spec
 from streams.settings import Endpoints
 from tests.fold import differences, fold, read_log
 from tests.projections.registered import registered
+from tests.survival import misfortunes
 from tests.survival.load import Load, Market, Source
 from tests.survival.tally import Tally, digest
 
@@ -284,21 +285,11 @@ class Scene:
 
     def kill_postgres(self) -> None:
         """SIGKILL to the server and all of its children at once."""
-        pid = next(s.pid for s in embedded.status(self.home.path) if s.name == "postgres")
-        assert pid is not None
-        server = psutil.Process(pid)
-        family = [server, *server.children(recursive=True)]
-        for process in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(family, timeout=10)
+        misfortunes.kill_postgres(self.home)
 
     def kill_kafka(self) -> None:
-        pid = next(s.pid for s in embedded.status(self.home.path) if s.name == "kafka")
-        assert pid is not None
-        process = psutil.Process(pid)
-        process.kill()
-        psutil.wait_procs([process], timeout=10)
+        """SIGKILL."""
+        misfortunes.kill_kafka(self.home)
 
     def restart(self) -> None:
         """Starts what was killed."""

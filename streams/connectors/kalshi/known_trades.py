@@ -37,12 +37,15 @@ class KnownTrades:
         self._since.setdefault(ticker, self._until or now)
         self._ask(ticker, due)
 
-    def begun(self, ticker: str, now: int, due: int) -> None:
-        """The same of one that was just heard of: it has no earlier trades, unless it is known."""
-        if ticker in self._since:
+    def begun(self, ticker: str, now: int, due: int, *, is_traded: bool) -> None:
+        """The same of one that was just heard of.
+
+        It has no earlier trades, unless it was followed before; but one that is traded already may
+        have some before its subscription begins.
+        """
+        if ticker in self._since or is_traded:
             self._ask(ticker, due)
-        else:
-            self._since[ticker] = now
+        self._since.setdefault(ticker, now)
 
     def ended(self, ticker: str) -> None:
         """A market that was followed has ended."""

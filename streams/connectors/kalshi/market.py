@@ -8,6 +8,7 @@ are whole each time, and come anew with each subscription.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from aiokafka import ConsumerRecord
@@ -32,6 +33,7 @@ from streams.connectors.kalshi.values import Item
 from streams.connectors.tail import is_told, tail
 from streams.connectors.values import FrameError, shown
 from streams.events import (
+    DecodeError,
     EncodedEvent,
     Event,
     MarketDescribed,
@@ -40,8 +42,11 @@ from streams.events import (
     MarketTicker,
     MarketUnparsed,
     PriceGap,
+    PriceIndex,
+    decode,
+    kalshi_market,
+    price,
 )
-from streams.events.kalshi_market import TOPIC
 from streams.settings import Endpoints
 
 __all__ = ["KalshiMarketConnector", "KalshiMarketParser"]
@@ -76,11 +81,13 @@ Life = MarketDescribed | MarketDetermined | MarketSettled
 class Memory:
     """What outlives a connection.
 
-    `told` is what was last said of a market's life, so that REST only adds what is new; `asked`
-    when REST was last asked for results, in microseconds since 1970 UTC.
+    `indices` are the times of the newest value of each index. `told` is what was last said of a
+    market's life, so that REST only adds what is new; `asked` when REST was last asked for results.
+    Times are in microseconds since 1970 UTC.
     """
 
     trades: KnownTrades = field(default_factory=KnownTrades)
+    indices: dict[str, int] = field(default_factory=dict)
     told: dict[tuple[str, str], dict[str, object]] = field(default_factory=dict)
     asked: int | None = None
 
@@ -97,19 +104,32 @@ class KalshiMarketConnector(KalshiConnector):
         self._memory = Memory()
 
     async def prepare(self, endpoints: Endpoints) -> int:
-        """Learn until when trades are in the log: REST is asked for what came after that.
+        """Learn until when trades and the index are in the log: what came after that was missed.
 
         Also where this process produced before: what it could not deliver is not in the log.
         """
         newest: list[int] = []
+        memory = Memory()
+        venue = index_frames.venue_of_index(self.owner)
+        keys = {f"{venue}:{symbol}".encode() for symbol in self.indices}
 
         def take(record: ConsumerRecord[bytes, bytes]) -> None:
             # Only this feed tells of quotes; trades come by backfills too.
             if is_told(record, self.venue, MarketTicker):
                 newest.append(record.timestamp * 1000)
 
-        records = await tail(endpoints, TOPIC, take)
-        self._memory = Memory(KnownTrades(max(newest, default=None)))
+        def take_index(record: ConsumerRecord[bytes, bytes]) -> None:
+            if record.key in keys and is_told(record, venue, PriceIndex):
+                with suppress(DecodeError):  # it is not of ours
+                    value = decode(record.value, record.headers)
+                    if isinstance(value, PriceIndex):
+                        memory.indices[value.symbol] = value.time
+
+        records = await tail(endpoints, kalshi_market.TOPIC, take)
+        if keys:
+            records += await tail(endpoints, price.TOPIC, take_index, keys)
+        memory.trades = KnownTrades(max(newest, default=None))
+        self._memory = memory
         return records
 
     def parser(self, connection: str, opened: int) -> KalshiMarketParser:
@@ -140,6 +160,8 @@ class KalshiMarketParser(KalshiParser):
     memory: Memory
     _is_asked: bool = field(default=False, init=False)
     _subscribed: set[str] = field(default_factory=set, init=False)
+    #: Indices whose last value was followed by the next: none is missing between the two.
+    _unbroken: set[str] = field(default_factory=set, init=False)
 
     def start(self, indices: list[str]) -> None:
         """Ask for what needs no markets' names."""
@@ -174,7 +196,7 @@ class KalshiMarketParser(KalshiParser):
             case "market_lifecycle_v2":
                 return self._life(frame, data, delivery)
             case "cfbenchmarks_value":
-                return [index_frames.index(frame, delivery)]
+                return self._value(index_frames.index(frame, delivery))
             case "event_lifecycle" | "event_fee_update" | "cfbenchmarks_value_indexlist":
                 return []
             case _:
@@ -197,25 +219,14 @@ class KalshiMarketParser(KalshiParser):
         return self._news(said)
 
     def gap(self, frame: Item, place: Place, delivery: Delivery) -> list[Event]:
-        """What REST has is asked for; of the index it has nothing, so the gap is told."""
+        """What REST has is asked for; of the index it has nothing, so the next value tells."""
         channel = self.subscriptions.channels.get(frame.get("sid", 0))
         if channel == _LIFECYCLE:
             self._ask_markets(delivery.received)
         elif channel == _TRADES:
             self.memory.trades.missed(self._due)
         elif channel == _INDEX:
-            symbol = values.words(message(frame), "index_id") or "unknown"
-            return [
-                build(
-                    PriceGap,
-                    venue=index_frames.venue_of_index(self.owner),
-                    symbol=symbol,
-                    connection=self.connection,
-                    expected=place.expected,
-                    got=place.got,
-                    received=delivery.received,
-                )
-            ]
+            self._unbroken.clear()
         return []
 
     def answered(self, frame: Item, delivery: Delivery) -> None:
@@ -236,10 +247,31 @@ class KalshiMarketParser(KalshiParser):
             return []
         event = lifecycle.frame(frame, delivery, kept(data.decode()))
         change = self.following.hear(frame)
+        is_traded = message(frame).get("event_type") != "created"
         for ticker in change.added:
-            self.memory.trades.begun(ticker, delivery.received, self._due)
+            self.memory.trades.begun(ticker, delivery.received, self._due, is_traded=is_traded)
         self._follow(change, delivery.received)
         return self._news([event])
+
+    def _value(self, value: PriceIndex) -> list[Event]:
+        """A value of an index, behind a gap that names the seconds that were missed before it."""
+        symbol, last = value.symbol, self.memory.indices.get(value.symbol, value.time)
+        self.memory.indices[symbol] = max(last, value.time)
+        expected, got = last // _SECOND + 1, value.time // _SECOND
+        is_next = symbol in self._unbroken or got <= expected
+        self._unbroken.add(symbol)
+        if is_next:
+            return [value]
+        gap = build(
+            PriceGap,
+            venue=value.venue,
+            symbol=symbol,
+            connection=self.connection,
+            expected=expected,
+            got=got,
+            received=value.received,
+        )
+        return [gap, value]
 
     def _news(self, events: Sequence[Event]) -> list[Event]:
         """Those that say something else than was said before of the same market."""

@@ -158,10 +158,10 @@ def test_a_book_is_told_change_by_change_and_is_never_crossed(
             bids = books[ticker][change.side]
             bids[change.price] = bids.get(change.price, Decimal(0)) + change.delta
             assert bids[change.price] >= 0
-        highest = [
-            max((p for p, s in bids.items() if s), default=0) for bids in books[ticker].values()
-        ]
-        assert sum(highest) < 1
+            best = (
+                max((p for p, s in one.items() if s), default=0) for one in books[ticker].values()
+            )
+            assert sum(best) < 1, "not even between the changes of one action"
     for market in venue.exchange.markets.values():
         for side, bids in books[market.ticker].items():
             left = [(price, size) for price, size in sorted(bids.items()) if size]

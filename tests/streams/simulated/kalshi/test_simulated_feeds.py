@@ -160,3 +160,14 @@ def test_the_index_is_the_simulated_price_of_each_second(run: Run) -> None:
     assert [one.time for one in values] == [NOON + n * SECOND for n in range(1, 60)]
     assert {(one.venue, one.symbol) for one in values} == {("simulated", "BRTI")}
     assert all(abs(one.price - 64000) < 1000 for one in values)
+
+
+def test_what_was_quoted_and_traded_is_forgotten_ten_minutes_after_the_settlement() -> None:
+    run = Run(3)
+    run.go(20)
+    markets = run.simulation.venue.markets
+    first = next(market for market in markets.values() if market.settled is not None)
+    assert first.quotes
+    run.simulation.advance(NOON + 640 * SECOND, Decimal(64000))
+    assert not first.quotes
+    assert not first.trades
