@@ -1,8 +1,9 @@
-.PHONY: setup run test lint bench chaos lock clean
+.PHONY: setup run test lint bench chaos soak lock clean
 .DEFAULT_GOAL := setup
 
 PYTHON ?= python3
 FOR ?=
+SEED ?=
 VENV := .venv/.installed
 
 # The lock file names what is installed, exactly; pyproject.toml says what would do.
@@ -23,6 +24,9 @@ test: $(VENV)  ## the tests, with the real Kafka and PostgreSQL
 
 chaos: $(VENV)  ## the long form of the survival tests
 	.venv/bin/pytest -m chaos tests/survival
+
+soak: $(VENV)  ## ten minutes of faults and kills, then every table compared; make soak FOR=4m SEED=7
+	.venv/bin/python -m tests.soak $(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)  ## ruff, mypy --strict, import-linter
 	.venv/bin/ruff check .
