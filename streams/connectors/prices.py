@@ -115,6 +115,10 @@ class Recovery:
         """The newest trade's time; 0 before the first."""
         return self._newest.get(symbol, 0)
 
+    def forget_times(self) -> None:
+        """The trades that were seen may not be in the log: their times say nothing."""
+        self._newest.clear()
+
     def asks(self, request: Request, missed: Missed) -> None:
         """Record that the reply to this will hold the first of these trades."""
         other = self._asked.get(request, missed)
@@ -161,6 +165,7 @@ class PriceConnector(Connector):
         Also where this process produced before: what it could not deliver is not in the log.
         """
         self.trades = TradeNumbers()
+        self.recovery.forget_times()
         keys = {f"{self.venue}:{symbol}".encode() for symbol in self.symbols}
 
         def take(record: ConsumerRecord[bytes, bytes]) -> None:

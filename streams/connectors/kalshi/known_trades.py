@@ -12,8 +12,9 @@ __all__ = ["KnownTrades"]
 class KnownTrades:
     """What outlives a connection: of each market, the time up to which no trade is missing.
 
-    `until` is such a time for markets that a former process followed: when the log took the last
-    of what it produced. All times are in microseconds since 1970 UTC; `due` is when to ask.
+    `until` is such a time for markets that are not known: when the log took the last of what a
+    former process produced. Without it, it is when all markets were listed first: what is traded
+    before is nobody's. All times are in microseconds since 1970 UTC; `due` is when to ask.
     """
 
     def __init__(self, until: int | None = None) -> None:
@@ -31,11 +32,16 @@ class KnownTrades:
 
     def listed(self, ticker: str, now: int, due: int) -> None:
         """A market is open, and followed from `now` on; it may have been before."""
-        if ticker not in self._since and self._until is None:
-            self._since[ticker] = now
-            return
-        self._since.setdefault(ticker, self._until or now)
-        self._ask(ticker, due)
+        is_new = ticker not in self._since
+        if is_new:
+            self._since[ticker] = now if self._until is None else self._until
+        if not is_new or self._until is not None:
+            self._ask(ticker, due)
+
+    def all_listed(self, now: int) -> None:
+        """All open markets are known: those that are found later were overlooked."""
+        if self._until is None:
+            self._until = now
 
     def begun(self, ticker: str, now: int, due: int, *, is_traded: bool) -> None:
         """The same of one that was just heard of.

@@ -211,6 +211,8 @@ class KalshiMarketParser(KalshiParser):
             self.say(*more)
             for ticker in change.added:
                 self.memory.trades.listed(ticker, delivery.received, self._due)
+            if not more:
+                self.memory.trades.all_listed(delivery.received)
             self._follow(change, delivery.received)
         else:
             self._find_ended(said)

@@ -1,0 +1,150 @@
+"""Whatever is lost, and whenever a connection or a process ends, no public trade stays unknown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from streams.connectors.kalshi.known_trades import KnownTrades
+
+ACTS = ("open", "trade", "trade", "lose", "close", "cut", "connect", "die", "answer")
+
+
+@dataclass
+class Life:
+    """Markets are traded, and a feed hears of it, or not; `told` is what it knows."""
+
+    known: KnownTrades = field(default_factory=KnownTrades)
+    now: int = 0
+    is_connected: bool = False
+    #: A trade was lost, which the next number will say.
+    is_lost: bool = False
+    open: list[str] = field(default_factory=list)
+    closed: dict[str, int] = field(default_factory=dict)
+    trades: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    told: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+    def act(self, what: str, which: int) -> None:
+        self.now += 1
+        ticker = self.open[which % len(self.open)] if self.open else None
+        match what:
+            case "open":
+                self.begin(f"M{len(self.open) + len(self.closed)}")
+            case "trade" | "lose" if ticker is not None:
+                self.trade(ticker, is_lost=what == "lose")
+            case "close" if ticker is not None:
+                self.close(ticker)
+            case "cut":
+                self.is_connected = False
+            case "connect":
+                self.connect()
+            case "die":
+                self.die()
+            case "answer" if self.is_connected:
+                self.answer()
+
+    def begin(self, ticker: str) -> None:
+        self.open.append(ticker)
+        if self.is_connected:
+            self.known.begun(ticker, self.now, self.now, is_traded=False)
+
+    def trade(self, ticker: str, *, is_lost: bool) -> None:
+        self.trades[ticker].append(self.now)
+        if not self.is_connected:
+            return
+        if is_lost:
+            self.is_lost = True
+            return
+        self.number()
+        self.told[ticker].add(self.now)
+        self.known.arrived(ticker, self.now)
+
+    def close(self, ticker: str) -> None:
+        self.open.remove(ticker)
+        self.closed[ticker] = self.now
+        if self.is_connected:
+            self.known.ended(ticker)
+            self.number()
+            self.known.in_order()
+
+    def connect(self) -> None:
+        self.is_connected, self.is_lost = True, False
+        self.known.connected()
+        for ticker in self.open:
+            self.known.listed(ticker, self.now, self.now)
+        self.known.all_listed(self.now)
+        for ticker, closed in self.closed.items():
+            self.known.found_ended(ticker, closed, self.now)
+
+    def die(self) -> None:
+        """What was asked for is answered before, as the overlap makes up for it."""
+        self.settle()
+        self.is_connected = False
+        self.known = KnownTrades(until=self.now)
+
+    def answer(self) -> None:
+        for ticker, since in self.known.to_ask(self.now):
+            self.told[ticker].update(one for one in self.trades[ticker] if one >= since)
+            self.known.answered(ticker)
+
+    def number(self) -> None:
+        """A frame with a number comes."""
+        if self.is_lost:
+            self.known.missed(self.now)
+        self.is_lost = False
+
+    def settle(self) -> None:
+        if not self.is_connected:
+            self.connect()
+        self.number()
+        self.answer()
+
+
+@given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 3)), max_size=60))
+@example([("cut", 0), ("open", 0), ("trade", 0)])
+@settings(max_examples=300)
+def test_in_the_end_every_trade_is_known(acts: list[tuple[str, int]]) -> None:
+    life = Life()
+    life.connect()
+    for what, which in acts:
+        life.act(what, which)
+    life.settle()
+    assert {ticker: set(times) for ticker, times in life.trades.items()} == {
+        ticker: life.told[ticker] for ticker in life.trades
+    }
+
+
+def test_a_market_without_a_loss_is_not_asked_for() -> None:
+    life = Life()
+    life.connect()
+    for what in ("open", "trade", "trade", "close"):
+        life.act(what, 0)
+    assert life.known.to_ask(life.now) == []
+
+
+def test_what_was_traded_before_the_first_connection_is_not_asked_for() -> None:
+    life = Life()
+    for what in ("open", "trade", "connect"):
+        life.act(what, 0)
+    assert life.known.to_ask(life.now) == []
+
+
+def test_a_market_that_is_traded_when_it_is_first_heard_of_is_asked_for() -> None:
+    known = KnownTrades()
+    known.begun("M", 5, 8, is_traded=True)
+    assert known.to_ask(7) == []
+    assert known.to_ask(8) == [("M", 5)]
+    assert known.to_ask(9) == []
+
+
+def test_the_last_trades_of_a_market_that_ended_meanwhile_are_asked_for_once() -> None:
+    known = KnownTrades(until=5)
+    known.found_ended("OLD", 4, 10)
+    known.found_ended("M", 6, 10)
+    assert known.to_ask(10) == [("M", 5)]
+    known.answered("M")
+    known.found_ended("M", 6, 10)
+    assert known.to_ask(10) == []
