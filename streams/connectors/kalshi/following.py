@@ -65,8 +65,13 @@ class Following:
         return request.path == "/markets" and ("status", "open") in request.query
 
     def read(self, request: Request, reply: Item) -> tuple[Change, list[Request]]:
-        """Take one page; the change comes with the last one. Raises FrameError."""
+        """Take one page; the change comes with the last one. Raises FrameError.
+
+        A recording tells by its requests which series were followed.
+        """
         series = dict(request.query)["series_ticker"]
+        if series not in self.series:
+            self.series += (series,)
         tickers = [words(item, "ticker") for item in list_of(reply, "markets")]
         found = self._open.setdefault(series, [])
         found += [ticker for ticker in tickers if ticker is not None]
