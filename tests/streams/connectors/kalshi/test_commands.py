@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from textwrap import wrap
 
@@ -17,6 +17,7 @@ from streams.recording import read
 from streams.replay import parsed
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
+from tests.soak.processes import Command
 from tests.streams.connectors.kalshi.listening import Books
 from tests.streams.connectors.kalshi.test_books import states
 from tests.streams.tape import Tape, records_of
@@ -24,6 +25,13 @@ from tests.venue.fake import FakeKalshi
 from tests.venue.faults import Faults
 from tests.venue.keys import ApiKey, api_key
 from tests.venue.world import World
+
+#: Of a step of the world, each followed by a pause; of what a command may take. Seconds.
+PAUSE = 0.15
+PATIENCE = 120
+#: A command lives through this many steps at least.
+STEPS = 40
+KALSHI = {"kalshi-account", "kalshi-books", "kalshi-market"}
 
 
 class Setting:
@@ -36,18 +44,22 @@ class Setting:
         self._brokers = stack.brokers
         ensure_topics(Endpoints(stack.brokers, {}, "", True, True))
 
-    def tape(self, venue: FakeKalshi, key: ApiKey) -> Tape:
+    def of(self, venue: FakeKalshi, key: ApiKey) -> dict[str, str]:
+        """The environment of a command that has this key."""
         self.key_file.write_bytes(key.pem)
         self.key_file.chmod(0o600)
-        return Tape(
-            TAPE_HOME=str(self.folder / "home"),
-            TAPE_BROKERS=self._brokers,
-            TAPE_ACCOUNT=f"{self.owner}/0",
-            TAPE_KALSHI_KEY_ID=key.id,
-            TAPE_KALSHI_KEY_FILE=str(self.key_file),
-            TAPE_KALSHI_REST_URL=venue.rest_url,
-            TAPE_KALSHI_WEBSOCKET_URL=venue.websocket_url,
-        )
+        return {
+            "TAPE_HOME": str(self.folder / "home"),
+            "TAPE_BROKERS": self._brokers,
+            "TAPE_ACCOUNT": f"{self.owner}/0",
+            "TAPE_KALSHI_KEY_ID": key.id,
+            "TAPE_KALSHI_KEY_FILE": str(self.key_file),
+            "TAPE_KALSHI_REST_URL": venue.rest_url,
+            "TAPE_KALSHI_WEBSOCKET_URL": venue.websocket_url,
+        }
+
+    def tape(self, venue: FakeKalshi, key: ApiKey) -> Tape:
+        return Tape(**self.of(venue, key))
 
 
 @pytest.fixture
@@ -55,21 +67,44 @@ def setting(stack: StackInfo, tmp_path: Path) -> Setting:
     return Setting(stack, tmp_path)
 
 
-async def told(setting: Setting, venue: FakeKalshi, key: ApiKey, *words: object) -> str:
-    """All that a command says while the world goes on; it is stopped as by Ctrl-C after that."""
-    with setting.tape(venue, key).start(*words) as process:
-        for _ in range(40):
-            await venue.step()
-            await asyncio.sleep(0.15)
-        process.send_signal(signal.SIGINT)
-        output, errors = await asyncio.to_thread(process.communicate, timeout=60)
-    return f"{output}{errors}"
+async def told(
+    command: Command, venue: FakeKalshi, is_enough: Callable[[str], Awaitable[bool]]
+) -> str:
+    """All that a command says while the world goes on; stopped once that is enough."""
+    command.start()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await venue_goes_on(venue, STEPS)
+            while not await is_enough(command.log.read_text()):
+                await venue_goes_on(venue, 1)
+        await asyncio.to_thread(command.stop)
+    except BaseException:
+        print(command.last_words())
+        raise
+    finally:
+        command.end()
+    return command.log.read_text()
+
+
+async def venue_goes_on(venue: FakeKalshi, steps: int) -> None:
+    for _ in range(steps):
+        await venue.step()
+        await asyncio.sleep(PAUSE)
 
 
 def secret_parts(key: ApiKey) -> list[str]:
     """The private key's lines, and every piece of them that is long enough to give it away."""
     lines = [line for line in key.pem.decode().splitlines() if not line.startswith("-----")]
     return [part for line in lines for part in wrap(line, 24) if len(part) == 24]
+
+
+def kept(file: Path) -> list[Frame]:
+    """The frames in a recording that may still be written."""
+    return list(read(file)) if file.exists() and file.stat().st_size else []
+
+
+def feeds(frames: list[Frame]) -> set[str]:
+    return {frame.feed.partition("@")[0] for frame in frames}
 
 
 def events_of(frames: list[Frame]) -> list[Event]:
@@ -80,13 +115,17 @@ async def test_what_was_recorded_replays_to_what_the_venue_said(setting: Setting
     world, file = World(seed=5), setting.folder / "kalshi.zst"
     world.step()
     before = set(world.truth.trades)
+
+    async def is_enough(_: str) -> bool:
+        kinds = {type(event) for event in events_of(kept(file))}
+        return kinds >= {MarketTrade, Fill, BookSnapshot}
+
     async with FakeKalshi(world, keys=[api_key()]) as venue:
-        said = await told(setting, venue, api_key(), "record", "kalshi", "-o", file)
-        assert f"written to {file}" in said
+        settings = setting.of(venue, api_key())
+        command = Command(setting.folder, "record", "kalshi", "-o", file.name, settings=settings)
+        assert f"written to {file.name}" in await told(command, venue, is_enough)
     frames = list(read(file))
-    assert {frame.feed.partition("@")[0] for frame in frames} == {
-        *("kalshi-account", "kalshi-books", "kalshi-market")
-    }
+    assert feeds(frames) == KALSHI
     events = events_of(frames)
     trades = {one.trade_id for one in events if isinstance(one, MarketTrade)}
     assert trades
@@ -113,11 +152,33 @@ async def test_no_output_recording_or_event_holds_the_private_key(
     faults.at_reply(3, "*", "500")
     world = World(seed=6)
     world.step()
+
+    async def records() -> list[str]:
+        return [
+            f"{record.key!r}{record.value!r}{record.headers}"
+            for market in world.truth.listed
+            for record in await records_of(brokers, "kalshi.market", market)
+        ]
+
+    async def is_produced(_: str) -> bool:
+        return bool(await records())
+
+    async def is_refused(said: str) -> bool:
+        return "refused the key" in said
+
+    async def is_recorded(_: str) -> bool:
+        return feeds(kept(file)) == KALSHI
+
     async with FakeKalshi(world, keys=[good], faults=faults) as venue:
+
+        async def run(key: ApiKey, is_enough: Callable[[str], Awaitable[bool]], *words: str) -> str:
+            settings = setting.of(venue, key)
+            return await told(Command(setting.folder, *words, settings=settings), venue, is_enough)
+
         said = [
-            await told(setting, venue, good, "produce", "kalshi"),
-            await told(setting, venue, bad, "produce", "kalshi"),
-            await told(setting, venue, good, "record", "kalshi", "-o", file),
+            await run(good, is_produced, "produce", "kalshi"),
+            await run(bad, is_refused, "produce", "kalshi"),
+            await run(good, is_recorded, "record", "kalshi", "-o", file.name),
         ]
         setting.key_file.write_bytes(good.pem.replace(b"A", b"!"))
         broken = setting.tape(venue, bad)
@@ -126,15 +187,8 @@ async def test_no_output_recording_or_event_holds_the_private_key(
         assert status == 2
         assert "TAPE_KALSHI_KEY_FILE" in errors
         said += [output, errors]
-    assert "refused the key" in said[1]
-    kept = [frame.data.decode(errors="replace") for frame in read(file)]
-    records = [
-        f"{record.key!r}{record.value!r}{record.headers}"
-        for market in world.truth.listed
-        for record in await records_of(brokers, "kalshi.market", market)
-    ]
-    assert records
-    everything = "".join([*said, *kept, *records])
+    frames = [frame.data.decode(errors="replace") for frame in read(file)]
+    everything = "".join([*said, *frames, *await records()])
     for part in [*secret_parts(good), *secret_parts(bad)]:
         assert part not in everything
 
