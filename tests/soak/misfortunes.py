@@ -42,6 +42,7 @@ class Misfortunes:
         self._random = random.Random(seed)
         self._tell = tell
         self._over = asyncio.Event()
+        self._next_producers: list[Command] = []
 
     async def befall(self, kinds: Sequence[str], pause: float) -> None:
         """Let them come until `cease`, with pauses of about so many seconds.
@@ -67,7 +68,10 @@ class Misfortunes:
         self._over.set()
 
     async def producer_killed(self) -> None:
-        await self._killed(self._random.choice(self._producers))
+        """Each of them before any comes again."""
+        if not self._next_producers:
+            self._next_producers = self._random.sample(self._producers, len(self._producers))
+        await self._killed(self._next_producers.pop())
 
     async def worker_killed(self) -> None:
         await self._killed(self._random.choice(self._workers))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.soak.soak import Plan
 
-__all__ = ["long_plan", "short_plan"]
+__all__ = ["kills_plan", "long_plan", "short_plan"]
 
 _PROCESSES = (
     *("producer_killed", "worker_killed", "producer_frozen", "worker_frozen"),
@@ -35,3 +35,8 @@ def short_plan(seed: int) -> Plan:
         pause=2.0,
         faults=3.0,
     )
+
+
+def kills_plan(seed: int) -> Plan:
+    """Every feed's process dies again and again, amid frames that go wrong."""
+    return Plan(60.0, seed, misfortunes=("producer_killed",), pause=2.0, faults=3.0)

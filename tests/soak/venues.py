@@ -145,8 +145,7 @@ async def venues(seed: int, *, seconds: float, stride: float) -> AsyncIterator[V
     chance = random.Random(seed)
     now = time.time_ns() // 1000
     before_close = round(seconds / 3 / PACE * stride) * _SECOND
-    start = (now // HOUR + 1) * HOUR - before_close
-    start += HOUR if start < now else 0
+    start = ((now + before_close) // HOUR + 1) * HOUR - before_close
     world = World(chance.randrange(2**32), start=start, portfolio_lag=_SECOND)
     lines = {name: Line(seed=chance.randrange(2**32)) for name in ("kalshi", *SPOT)}
     key = api_key()
