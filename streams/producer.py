@@ -113,14 +113,18 @@ class Producer:
         self._raise_failure()
 
     async def stop(self) -> None:
-        """Flushes for a limited time and disconnects.
+        """Flushes for a limited time and disconnects; that it is cancelled does not shorten it.
 
         Raises DeliveryError for what failed, and for what is not acknowledged by then, which may
         be in the log or not. Call `flush` before where that matters more than the time.
         """
+        flushing = asyncio.create_task(asyncio.wait_for(self.flush(), STOP_TIMEOUT_S))
         try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await self.flush()
+            try:
+                await asyncio.shield(flushing)
+            except asyncio.CancelledError:
+                await flushing
+                raise
         except TimeoutError:
             lane = next(lane for lane in self._lanes.values() if lane.queue)
             count = self.statistics.unacknowledged

@@ -53,6 +53,7 @@ async def supervise(
 
     A crash is logged, and followed by another start after a pause; it never leaves this function.
     """
+    this = asyncio.current_task()
     backoff = backoff or Backoff(first=1.0)
     while True:
         started = time.monotonic()
@@ -69,6 +70,8 @@ async def supervise(
         except Exception as error:
             log.exception("feed crashed", feed=connector.feed)
             pulse.turn("crashed", _now(), f"{type(error).__name__}: {error}")
+        if this is not None and this.cancelling():  # the crash was in the stopping
+            raise asyncio.CancelledError
         if time.monotonic() - started >= _LONG_LIFE:
             backoff.reset()
         pause = backoff.pause()

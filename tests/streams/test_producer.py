@@ -384,3 +384,27 @@ async def test_stopping_while_the_broker_is_away_tells_what_is_not_acknowledged(
         await sending.stop()
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == tasks
+
+
+async def test_a_stop_that_is_cancelled_delivers_what_was_taken(
+    own: tuple[Endpoints, StackInfo], topic: str
+) -> None:
+    endpoints, info = own
+    assert info.kafka_pid is not None
+    sending = Producer(endpoints)
+    await sending.start()
+    await sending.send_records(trades(range(10)))
+    await sending.flush()
+    os.kill(info.kafka_pid, signal.SIGSTOP)
+    try:
+        await sending.send_records(trades(range(10, 3000)))
+        stopping = asyncio.create_task(sending.stop())
+        await asyncio.sleep(0.2)
+        stopping.cancel()
+        await asyncio.sleep(0.2)
+        assert not stopping.done()
+    finally:
+        os.kill(info.kafka_pid, signal.SIGCONT)
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert ids_by_key(await log_of(endpoints, topic)) == sent_by_key(3000)

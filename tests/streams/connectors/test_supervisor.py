@@ -12,16 +12,20 @@ import pytest
 from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
 
+from streams import producer
 from streams.connectors.coinbase import CoinbaseConnector, CoinbaseParser
-from streams.connectors.prices import Recovery
+from streams.connectors.missed import Recovery
 from streams.connectors.runner import Backoff
 from streams.connectors.supervisor import supervise
+from streams.embedded import stack as embedded
+from streams.embedded.home import Home
 from streams.embedded.stack import StackInfo
 from streams.events import EncodedEvent, Event
 from streams.heartbeat import Pulse
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
 from tests.streams.tape import records_of
+from tests.survival import misfortunes
 
 MATCH = (
     '{"type":"match","trade_id":%d,"side":"sell","size":"985","price":"0.00001305",'
@@ -140,3 +144,26 @@ async def test_a_second_instance_stands_by_and_takes_over_from_a_clean_stop(
             task.cancel()
             await until(lambda: second.frames > 5)
             assert venue.clients == 1
+
+
+async def test_a_stop_while_the_broker_is_away_ends_and_tells_what_is_not_acknowledged(
+    own_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer, "STOP_TIMEOUT_S", 0.5)
+    info = await asyncio.to_thread(embedded.start, own_home.path, with_postgres=False)
+    endpoints = Endpoints(info.brokers, {}, "", True, True)
+    ensure_topics(endpoints)
+    with capture_logs() as logs:
+        async with (
+            Venue().listening() as venue,
+            supervised(venue.connector(), endpoints) as (counts, task),
+        ):
+            await until(lambda: counts.frames > 5)
+            misfortunes.kill_kafka(own_home)
+            before = counts.frames
+            await until(lambda: counts.frames > before + 5)
+            task.cancel()
+            await asyncio.wait([task], timeout=30)
+            assert task.cancelled()
+    told = [entry["reason"] for entry in logs if entry["event"] == "feed stopped"]
+    assert any("not acknowledged" in reason for reason in told), logs
