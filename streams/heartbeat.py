@@ -76,6 +76,9 @@ class Pulse:
     reconnects: int = 0
     gaps: int = 0
     unparsed: int = 0
+    #: What a feed follows; the venue's time up to which it told all of that.
+    scope: str | None = None
+    complete_until: int | None = None
     skew: Skew = field(default_factory=Skew)
     #: Set by a change of state, which is told at once.
     turned: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,6 +91,12 @@ class Pulse:
             self.since = now
         self.state, self.detail = state, detail
         self.turned.set()
+
+    def completed(self, until: int | None) -> None:
+        """Nothing is missing up to this time of the venue; the first one is told at once."""
+        if self.complete_until is None and until is not None:
+            self.turned.set()
+        self.complete_until = until
 
     def took(self, now: int, *, frames: int = 1, events: int = 0) -> None:
         """Frames came, and were made into events."""
@@ -150,6 +159,8 @@ def beat(now: int, pulse: Pulse, process: Process, previous: Heartbeat | None) -
         clock_skew=pulse.skew.least(now),
         cpu_percent=process.cpu_percent,
         memory_bytes=process.memory_bytes,
+        scope=pulse.scope,
+        complete_until=pulse.complete_until,
         time=now,
     )
 

@@ -54,7 +54,7 @@ async def _produce(venues: list[str], settings: Settings, seconds: float | None)
 
     started = time.time_ns() // 1000
     async with live_connectors(venues, settings) as connectors:
-        pulses = [Pulse(f"producer/{connector.feed}", started) for connector in connectors]
+        pulses = [Pulse(f"producer/{one.feed}", started, scope=one.lease()) for one in connectors]
         places = endpoints(settings, with_postgres=False)
         await asyncio.to_thread(topic_ids, places, [topic.name for topic in TOPICS])
         async with Producer(places) as health:

@@ -119,6 +119,8 @@ class FrameParser(ABC):
     arrivals: int = field(default=0, init=False)
     #: When a recent frame came, and when the venue sent it; None where frames do not say.
     sent: tuple[int, int] | None = field(default=None, init=False)
+    #: The venue's time up to which nothing is missing that is yet to be asked for; None if unknown.
+    complete_until: int | None = field(default=None, init=False)
     #: The newest time that is known, of a frame or a tick; 0 before the first.
     now: int = field(default=0, init=False)
     _outbox: list[Outgoing] = field(default_factory=list, init=False)

@@ -11,14 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.connectors.base import Address, ConnectorError, Request, build
-from streams.connectors.prices import (
-    LONGEST_PAGE,
-    Missed,
-    PriceConnector,
-    PriceParser,
-    Recovery,
-    json_list,
-)
+from streams.connectors.missed import Missed, Recovery
+from streams.connectors.prices import LONGEST_PAGE, PriceConnector, PriceParser, json_list
 from streams.connectors.values import FrameError, decimal_text, epoch_micros, integer, shown, text
 from streams.events import Event, PriceQuote, PriceTrade
 
@@ -75,6 +69,9 @@ class BinanceConnector(PriceConnector):
         """Aggregates are numbered by themselves: theirs have an `a` before them."""
         kind = trade.trade_id[:1] if trade.trade_id.startswith("a") else ""
         return f"{kind}{trade.symbol}", int(trade.trade_id.removeprefix("a"))
+
+    def series(self, symbol: str) -> str:
+        return f"a{symbol}"
 
     def price_parser(
         self, connection: str, opened: int, recovery: Recovery | None

@@ -15,14 +15,8 @@ import orjson
 
 from streams.connectors.base import Address, ConnectorError, Request, build
 from streams.connectors.coinbase_quick import match_of, ticker_record
-from streams.connectors.prices import (
-    LONGEST_PAGE,
-    Missed,
-    PriceConnector,
-    PriceParser,
-    Recovery,
-    json_list,
-)
+from streams.connectors.missed import Missed, Recovery
+from streams.connectors.prices import LONGEST_PAGE, PriceConnector, PriceParser, json_list
 from streams.connectors.values import FrameError, decimal_text, integer, rfc3339_micros, shown, text
 from streams.events import EncodedEvent, Event, PriceQuote, PriceTrade
 from streams.settings import Endpoints

@@ -19,7 +19,8 @@ import orjson
 
 from streams.connectors.base import Address, ConnectorError, Request, build
 from streams.connectors.coinbase import REST_URL, taker_side, trades_page, trades_request
-from streams.connectors.prices import Missed, PriceConnector, PriceParser, Recovery
+from streams.connectors.missed import Missed, Recovery
+from streams.connectors.prices import PriceConnector, PriceParser
 from streams.connectors.values import FrameError, decimal_text, integer, rfc3339_micros, shown, text
 from streams.events import Event, PriceQuote, PriceTrade
 

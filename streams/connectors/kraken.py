@@ -19,7 +19,8 @@ from streams.connectors.exact_json import exact_json, json_mapping
 from streams.connectors.http_replies import venue_error
 from streams.connectors.kraken_book import DEPTH, Book, Level, levels, number_text
 from streams.connectors.kraken_former import former_format
-from streams.connectors.prices import LONGEST_PAGE, Missed, PriceConnector, PriceParser, Recovery
+from streams.connectors.missed import Missed, Recovery
+from streams.connectors.prices import LONGEST_PAGE, PriceConnector, PriceParser
 from streams.connectors.values import (
     FrameError,
     integer,

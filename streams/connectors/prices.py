@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import orjson
 import structlog
@@ -26,6 +26,14 @@ from streams.connectors.base import (
     json_object,
     unparsed,
 )
+from streams.connectors.missed import (
+    MOST_RECOVERED,
+    Missed,
+    Recovery,
+    Skipped,
+    Told,
+    TradeNumbers,
+)
 from streams.connectors.rest import PublicRest
 from streams.connectors.tail import is_told, tail
 from streams.connectors.values import FrameError
@@ -33,105 +41,12 @@ from streams.events import DecodeError, Event, PriceGap, PriceTrade, PriceUnpars
 from streams.events.price import TOPIC
 from streams.settings import Endpoints, Settings
 
-__all__ = ["LONGEST_PAGE", "Missed", "PriceConnector", "PriceParser", "Recovery", "Skipped"]
-__all__ += ["TradeNumbers", "json_list"]
+__all__ = ["LONGEST_PAGE", "PriceConnector", "PriceParser", "json_list"]
 
 log = structlog.get_logger(__name__)
 
-#: Half-open range of trade numbers that never came, or None.
-Skipped = tuple[int, int] | None
-
-#: A gap of more trades stays one: so many are a matter for a backfill.
-MOST_RECOVERED = 10_000
 #: Trades in one reply; each of the venues gives as many.
 LONGEST_PAGE = 1_000
-
-
-class TradeNumbers:
-    """The highest trade number seen of each series, to notice the ones that never came.
-
-    Outlives a connection, so that what was missed between two of them is noticed as well.
-    """
-
-    def __init__(self) -> None:
-        self._highest: dict[str, int] = {}
-
-    def arrived(self, series: str, number: int) -> Skipped:
-        """Record that trade `number` arrived.
-
-        Returns the numbers skipped before it, once; None when there are none, for the first
-        number of a series, and for a repeat or a late arrival.
-        """
-        return self._advance(series, number, number)
-
-    def is_next(self, series: str, number: int) -> bool:
-        """Record that trade `number` arrived, if it is the one after the highest."""
-        if self._highest.get(series) != number - 1:
-            return False
-        self._highest[series] = number
-        return True
-
-    def exist(self, series: str, last: int) -> Skipped:
-        """Record that the venue has made all trades up to `last`, as a heartbeat says.
-
-        Returns those of them that have not arrived, once.
-        """
-        return self._advance(series, last, last + 1)
-
-    def _advance(self, series: str, highest: int, present: int) -> Skipped:
-        seen = self._highest.get(series)
-        if seen is None or highest > seen:
-            self._highest[series] = highest
-        return None if seen is None or present <= seen + 1 else (seen + 1, present)
-
-
-class Missed(NamedTuple):
-    """Trades of a symbol that never came: the numbers from `first` up to `end`, without it.
-
-    `since` is the time of a trade before them, in microseconds since 1970 UTC; 0 if none is known.
-    """
-
-    symbol: str
-    first: int
-    end: int
-    since: int
-
-
-class Recovery:
-    """Which missed trades the REST API is being asked for.
-
-    Outlives a connection: what one asked and was not told, the next asks again.
-    """
-
-    def __init__(self) -> None:
-        self._asked: dict[Request, Missed] = {}
-        self._newest: dict[str, int] = {}
-
-    def seen(self, symbol: str, time: int) -> None:
-        """Record a trade's time, in microseconds since 1970 UTC."""
-        self._newest[symbol] = max(time, self.newest(symbol))
-
-    def newest(self, symbol: str) -> int:
-        """The newest trade's time; 0 before the first."""
-        return self._newest.get(symbol, 0)
-
-    def forget_times(self) -> None:
-        """The trades that were seen may not be in the log: their times say nothing."""
-        self._newest.clear()
-
-    def asks(self, request: Request, missed: Missed) -> None:
-        """Record that the reply to this will hold the first of these trades."""
-        other = self._asked.get(request, missed)
-        first, end = min(missed.first, other.first), max(missed.end, other.end)
-        self._asked[request] = missed._replace(first=first, end=end)
-
-    def answered(self, request: Request) -> Missed | None:
-        """What the request was for, once; None where nobody asked."""
-        return self._asked.pop(request, None)
-
-    def waiting(self) -> list[Request]:
-        """What was asked and not answered."""
-        return list(self._asked)
 
 
 @dataclass
@@ -162,26 +77,37 @@ class PriceConnector(Connector):
     async def prepare(self, endpoints: Endpoints) -> int:
         """Go on from the newest trades in the log: what came after them and is not there is missed.
 
-        Also where this process produced before: what it could not deliver is not in the log.
+        So is what gaps there name and nobody has told since. Also where this process produced
+        before: what it could not deliver is not in the log.
         """
         self.trades = TradeNumbers()
-        self.recovery.forget_times()
+        told = Told()
         keys = {f"{self.venue}:{symbol}".encode() for symbol in self.symbols}
 
         def take(record: ConsumerRecord[bytes, bytes]) -> None:
-            if record.key not in keys or not is_told(record, self.venue, PriceTrade):
+            if record.key not in keys or not is_told(record, self.venue, PriceTrade, PriceGap):
                 return
             with suppress(DecodeError, ValueError):  # it is not of ours
-                trade = decode(record.value, record.headers)
-                if isinstance(trade, PriceTrade):
-                    self.trades.exist(*self.number(trade))
-                    self.recovery.seen(trade.symbol, trade.time)
+                event = decode(record.value, record.headers)
+                if isinstance(event, PriceTrade):
+                    series, number = self.number(event)
+                    self.trades.exist(series, number)
+                    if series == self.series(event.symbol):
+                        told.trade(event.symbol, number, event.time)
+                elif isinstance(event, PriceGap):
+                    told.gap(event.symbol, event.expected, event.got)
 
-        return await tail(endpoints, TOPIC, take, keys)
+        count = await tail(endpoints, TOPIC, take, keys)
+        self.recovery = Recovery(told)
+        return count
 
     def number(self, trade: PriceTrade) -> tuple[str, int]:
         """The series of a trade, and its number there. Raises ValueError where it has none."""
         return trade.symbol, int(trade.trade_id)
+
+    def series(self, symbol: str) -> str:
+        """The series of the symbol's trades whose gaps are told and asked for."""
+        return symbol
 
     def lease(self) -> str:
         return ".".join([self.feed, *sorted(self.symbols)])
@@ -196,6 +122,7 @@ class PriceConnector(Connector):
         parser = self.price_parser(connection, opened, recovery)
         if recovery is not None:
             parser.say(*recovery.waiting())
+            parser.ask(recovery.missing())
         return parser
 
     @abstractmethod
@@ -289,6 +216,11 @@ class PriceParser(FrameParser):
             else:
                 self._ask(missed)
         return gap
+
+    def ask(self, missing: Iterable[Missed]) -> None:
+        """Have the REST API asked for what the log says is missing."""
+        for missed in missing:
+            self._ask(missed)
 
     def refused(self, request: Request, error: ConnectorError) -> None:
         """The trades stay missing, as their PriceGap has told."""

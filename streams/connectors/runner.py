@@ -206,6 +206,7 @@ class Teller:
         self.parser.tick(now)
         if self.parser.sent:
             self._pulse.skew.add(*self.parser.sent)
+        self._pulse.completed(self.parser.complete_until)
 
     async def end(self) -> None:
         """Hand on what the end of the connection tells."""

@@ -46,6 +46,10 @@ class Heartbeat(Event):
     #: Of the process: share of one core since the last heartbeat, and resident bytes.
     cpu_percent: Size
     memory_bytes: Sequence
+    #: What the feed follows: the name of its lease.
+    scope: Text | None = None
+    #: The venue's time up to which this feed's log lacks nothing that has to be asked for later.
+    complete_until: Micros | None = None
     time: Micros
 
     def key(self) -> str:

@@ -131,6 +131,16 @@ def test_since_is_when_the_state_began_however_its_detail_changes() -> None:
     assert (pulse.since, pulse.detail) == (NOW + 4, None)
 
 
+def test_up_to_when_nothing_is_missing_is_told_and_the_first_time_at_once() -> None:
+    pulse = Pulse("producer/kalshi-market", NOW, scope="kalshi-market.kalshi.KXBTCD")
+    for until, is_told_at_once in ((None, False), (NOW - 5, True), (NOW - 3, False)):
+        pulse.turned.clear()
+        pulse.completed(until)
+        assert pulse.turned.is_set() == is_told_at_once
+        told = beat(NOW, pulse, PROCESS, None)
+        assert (told.scope, told.complete_until) == ("kalshi-market.kalshi.KXBTCD", until)
+
+
 def test_the_process_is_named_by_host_pid_and_start_and_measured() -> None:
     meter = ProcessMeter()
     read = meter.read()

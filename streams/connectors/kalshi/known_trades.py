@@ -12,9 +12,9 @@ __all__ = ["KnownTrades"]
 class KnownTrades:
     """What outlives a connection: of each market, the time up to which no trade is missing.
 
-    `until` is such a time for markets that are not known: when the log took the last of what a
-    former process produced. Without it, it is when all markets were listed first: what is traded
-    before is nobody's. All times are in microseconds since 1970 UTC; `due` is when to ask.
+    `until` is such a time for all of them, which a former process told; without it, it is when all
+    were listed first, for what is traded before is nobody's. All times are in microseconds since
+    1970 UTC; `due` is when to ask.
     """
 
     def __init__(self, until: int | None = None) -> None:
@@ -25,10 +25,21 @@ class KnownTrades:
         #: Those that ended, but may have had trades that did not come.
         self._ending: set[str] = set()
         self._complete: set[str] = set()
+        #: Until when no trade of any market is missing: what the next process begins with.
+        self.complete_until = until
+        self._newest = until
+        #: The newest trade when the listing under way was asked for, and the last one that is done.
+        self._asked: int | None = None
+        self._listed: int | None = None
 
     def connected(self) -> None:
         """A new connection: what the one before had asked for is not answered any more."""
         self._behind.clear()
+        self._listed = None
+
+    def listing(self) -> None:
+        """All markets are asked for, and no such question is open."""
+        self._asked = self._newest
 
     def listed(self, ticker: str, now: int, due: int) -> None:
         """A market is open, and followed from `now` on; it may have been before."""
@@ -39,9 +50,20 @@ class KnownTrades:
             self._ask(ticker, due)
 
     def all_listed(self, now: int) -> None:
-        """All open markets are known: those that are found later were overlooked."""
+        """The markets are known; those that are found later were overlooked."""
         if self._until is None:
-            self._until = now
+            self._until = self.complete_until = now
+        self._listed = self._asked
+        self.confirm()
+
+    def confirm(self) -> None:
+        """Where nothing is being asked for, all is known up to when the markets were listed.
+
+        Not up to now: a market may have begun since that nobody has told of.
+        """
+        if self._listed is None or self._behind:
+            return
+        self.complete_until = max(self._listed, self.complete_until or 0)
 
     def begun(self, ticker: str, now: int, due: int, *, is_traded: bool) -> None:
         """The same of one that was just heard of.
@@ -70,6 +92,7 @@ class KnownTrades:
 
     def arrived(self, ticker: str, time: int) -> None:
         """A trade came. Until a gap is filled, what comes behind it does not count as known."""
+        self._newest = max(time, self._newest or 0)
         if ticker in self._since and ticker not in self._behind:
             self._since[ticker] = time
 

@@ -8,10 +8,7 @@ are whole each time, and come anew with each subscription.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-
-from aiokafka import ConsumerRecord
 
 from streams.connectors.base import Request, build
 from streams.connectors.kalshi import (
@@ -26,26 +23,20 @@ from streams.connectors.kalshi.account_frames import message
 from streams.connectors.kalshi.delivery import Delivery, kept
 from streams.connectors.kalshi.feed import Access, KalshiConnector
 from streams.connectors.kalshi.following import Change, Following, after, pages
-from streams.connectors.kalshi.known_trades import KnownTrades
+from streams.connectors.kalshi.market_memory import Memory, remembered
 from streams.connectors.kalshi.parser import KalshiParser
 from streams.connectors.kalshi.subscriptions import MARKETS, Place
 from streams.connectors.kalshi.values import Item
-from streams.connectors.tail import is_told, tail
 from streams.connectors.values import FrameError, shown
 from streams.events import (
-    DecodeError,
     EncodedEvent,
     Event,
     MarketDescribed,
     MarketDetermined,
     MarketSettled,
-    MarketTicker,
     MarketUnparsed,
     PriceGap,
     PriceIndex,
-    decode,
-    kalshi_market,
-    price,
 )
 from streams.settings import Endpoints
 
@@ -77,21 +68,6 @@ _PAGE = 1000
 Life = MarketDescribed | MarketDetermined | MarketSettled
 
 
-@dataclass
-class Memory:
-    """What outlives a connection.
-
-    `indices` are the times of the newest value of each index. `told` is what was last said of a
-    market's life, so that REST only adds what is new; `asked` when REST was last asked for results.
-    Times are in microseconds since 1970 UTC.
-    """
-
-    trades: KnownTrades = field(default_factory=KnownTrades)
-    indices: dict[str, int] = field(default_factory=dict)
-    told: dict[tuple[str, str], dict[str, object]] = field(default_factory=dict)
-    asked: int | None = None
-
-
 class KalshiMarketConnector(KalshiConnector):
     """The market data of all open markets of some series."""
 
@@ -108,28 +84,9 @@ class KalshiMarketConnector(KalshiConnector):
 
         Also where this process produced before: what it could not deliver is not in the log.
         """
-        newest: list[int] = []
-        memory = Memory()
-        venue = index_frames.venue_of_index(self.owner)
-        keys = {f"{venue}:{symbol}".encode() for symbol in self.indices}
-
-        def take(record: ConsumerRecord[bytes, bytes]) -> None:
-            # Only this feed tells of quotes; trades come by backfills too.
-            if is_told(record, self.venue, MarketTicker):
-                newest.append(record.timestamp * 1000)
-
-        def take_index(record: ConsumerRecord[bytes, bytes]) -> None:
-            if record.key in keys and is_told(record, venue, PriceIndex):
-                with suppress(DecodeError):  # it is not of ours
-                    value = decode(record.value, record.headers)
-                    if isinstance(value, PriceIndex):
-                        memory.indices[value.symbol] = value.time
-
-        records = await tail(endpoints, kalshi_market.TOPIC, take)
-        if keys:
-            records += await tail(endpoints, price.TOPIC, take_index, keys)
-        memory.trades = KnownTrades(max(newest, default=None))
-        self._memory = memory
+        self._memory, records = await remembered(
+            endpoints, self.owner, self.lease(), self.series, self.indices
+        )
         return records
 
     def parser(self, connection: str, opened: int) -> KalshiMarketParser:
@@ -159,6 +116,8 @@ class KalshiMarketParser(KalshiParser):
     following: Following
     memory: Memory
     _is_asked: bool = field(default=False, init=False)
+    #: How many lists of markets are asked for and not read to the end.
+    _listings: int = field(default=0, init=False)
     _subscribed: set[str] = field(default_factory=set, init=False)
     #: Indices whose last value was followed by the next: none is missing between the two.
     _unbroken: set[str] = field(default_factory=set, init=False)
@@ -171,6 +130,8 @@ class KalshiMarketParser(KalshiParser):
 
     def tick(self, now: int) -> None:
         super().tick(now)
+        self.memory.trades.confirm()
+        self.complete_until = self.memory.trades.complete_until
         if self.subscriptions.sid_of(_LIFECYCLE) is not None and self.following.is_due(now):
             self._ask_markets(now)
         for ticker, since in self.memory.trades.to_ask(now):
@@ -211,13 +172,15 @@ class KalshiMarketParser(KalshiParser):
             self.say(*more)
             for ticker in change.added:
                 self.memory.trades.listed(ticker, delivery.received, self._due)
-            if not more:
-                self.memory.trades.all_listed(delivery.received)
             self._follow(change, delivery.received)
         else:
             self._find_ended(said)
-            if (cursor := values.words(reply, "cursor")) is not None:
-                self.say(after(request, cursor))
+            more = self._page_after(request, reply)
+            self.say(*more)
+        if not more:
+            self._listings -= 1
+            if not self._listings:
+                self.memory.trades.all_listed(delivery.received)
         return self._news(said)
 
     def gap(self, frame: Item, place: Place, delivery: Delivery) -> list[Event]:
@@ -293,9 +256,13 @@ class KalshiMarketParser(KalshiParser):
         before = self.memory.asked
         since = now // _SECOND - _RESULTS_OF if before is None else before // _SECOND - _RESULTS_LAG
         self.memory.asked = now
-        self.say(*self.following.ask(now))
+        if not self._listings:
+            self.memory.trades.listing()
+        listings = self.following.ask(now)
         for series in self.following.series:
-            self.say(pages(series, "closed"), pages(series, "settled", min_settled_ts=since))
+            listings += [pages(series, "closed"), pages(series, "settled", min_settled_ts=since)]
+        self._listings += len(listings)
+        self.say(*listings)
 
     def _follow(self, change: Change, now: int) -> None:
         if change.added:
@@ -341,9 +308,12 @@ class KalshiMarketParser(KalshiParser):
 
     def _missed_trades(self, request: Request, reply: Item, delivery: Delivery) -> list[Event]:
         events = market_replies.trades(reply, delivery)
-        cursor = values.words(reply, "cursor")
-        if cursor is not None:
-            self.say(after(request, cursor))
-        else:
+        more = self._page_after(request, reply)
+        self.say(*more)
+        if not more:
             self.memory.trades.answered(dict(request.query)["ticker"])
         return events
+
+    def _page_after(self, request: Request, reply: Item) -> list[Request]:
+        cursor = values.words(reply, "cursor")
+        return [] if cursor is None else [after(request, cursor)]

@@ -1,6 +1,7 @@
 """Missed trades are named once, asked for once, and told by whatever replies come."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import orjson
 import pytest
@@ -14,7 +15,8 @@ from streams.connectors.binance import BinanceConnector
 from streams.connectors.coinbase import CoinbaseConnector, SimulatedConnector
 from streams.connectors.coinbase_advanced import AdvancedConnector
 from streams.connectors.kraken import KrakenConnector
-from streams.connectors.prices import PriceConnector, PriceParser, TradeNumbers
+from streams.connectors.missed import Told, TradeNumbers
+from streams.connectors.prices import PriceConnector, PriceParser
 from streams.events import Event, PriceGap, PriceTrade, PriceUnparsed
 from streams.settings import Settings
 
@@ -237,3 +239,27 @@ def test_addresses_and_symbols_are_set_by_feed(feed: str, kind: type[PriceConnec
 def test_venues_are_kept_apart() -> None:
     feeds = ("binance", "binance-us", "coinbase", "coinbase-advanced", "kraken")
     assert len({FEEDS[feed].recorded("").venue for feed in feeds}) == len(feeds)
+
+
+@given(
+    st.dictionaries(st.integers(0, 60), st.integers(0, 1000)),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20))),
+)
+def test_the_log_says_missing_what_a_gap_named_and_no_trade_is_of(
+    trades: dict[int, int], gaps: list[tuple[int, int]]
+) -> None:
+    told = Told()
+    for number, time in trades.items():
+        told.trade("BTC-USD", number, time)
+    for first, count in gaps:
+        told.gap("BTC-USD", first, first + count)
+    missing = told.missing()
+    named = {number for first, count in gaps for number in range(first, first + count)}
+    numbers = [number for one in missing for number in range(one.first, one.end)]
+    assert numbers == sorted(named - trades.keys())
+    for one, after in pairwise(missing):
+        assert one.end < after.first
+    for one in missing:
+        before = max((number for number in trades if number < one.first), default=None)
+        assert one.since == (0 if before is None else trades[before])
+    assert told.newest() == ({"BTC-USD": max(trades.values())} if trades else {})

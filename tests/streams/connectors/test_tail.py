@@ -15,6 +15,7 @@ from streams.connectors.coinbase import CoinbaseConnector, SimulatedConnector
 from streams.connectors.kalshi.books import KalshiBooksConnector
 from streams.connectors.kalshi.market import KalshiMarketConnector
 from streams.connectors.kraken import KrakenConnector
+from streams.connectors.missed import Missed
 from streams.connectors.prices import PriceConnector
 from streams.connectors.tail import tail
 from streams.embedded.stack import StackInfo
@@ -22,6 +23,7 @@ from streams.errors import UserError
 from streams.events import (
     BookSnapshot,
     Event,
+    Heartbeat,
     MarketGap,
     MarketTicker,
     PriceGap,
@@ -29,6 +31,7 @@ from streams.events import (
     PriceTrade,
 )
 from streams.events.price import TOPIC
+from streams.heartbeat import Process, Pulse, beat
 from streams.producer import Producer
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
@@ -87,6 +90,17 @@ def snapshot(ticker: str, connection: str) -> BookSnapshot:
     )
 
 
+def price_gap(venue: str, symbol: str, expected: int, got: int) -> PriceGap:
+    return PriceGap(
+        venue=venue,
+        symbol=symbol,
+        connection="a",
+        expected=expected,
+        got=got,
+        received=NOW,
+    )
+
+
 def gap(ticker: str, connection: str) -> MarketGap:
     return MarketGap(
         venue="kalshi",
@@ -121,6 +135,28 @@ async def test_trades_are_counted_from_the_highest_number_in_the_log(
     assert await connector.prepare(endpoints) >= 3
     assert connector.trades.arrived(series, 12) == (10, 12)
     assert connector.recovery.newest(symbol) == NOW + 2
+
+
+@pytest.mark.parametrize("connector", [CoinbaseConnector(), KrakenConnector(), BinanceConnector()])
+async def test_what_gaps_in_the_log_name_and_nobody_told_is_asked_for(
+    endpoints: Endpoints, connector: PriceConnector
+) -> None:
+    connector.symbols = (symbol := a_symbol(),)
+    kind = connector.series(symbol).removesuffix(symbol)
+    told = [(7, NOW), (14, NOW + 3), (9, NOW + 1), (10, NOW + 2), (40_000, NOW + 4)]
+    events: list[Event] = [
+        trade(connector.venue, symbol, f"{kind}{number}", time) for number, time in told
+    ]
+    gaps = [(8, 14), (8, 12), (20_000, 40_000)]
+    events += [price_gap(connector.venue, symbol, *numbers) for numbers in gaps]
+    await produced(endpoints, *events, price_gap("elsewhere", symbol, 1, 7))
+    await connector.prepare(endpoints)
+    parser = connector.parser("c", NOW)
+    said = [one for one in parser.outgoing() if isinstance(one, Request)]
+    due = [Missed(symbol, 8, 9, NOW), Missed(symbol, 11, 14, NOW + 2)]
+    assert said == [parser.request(missed) for missed in due]
+    again = connector.parser("d", NOW)
+    assert [one for one in again.outgoing() if isinstance(one, Request)] == said
 
 
 async def test_without_trades_in_the_log_none_is_missing(endpoints: Endpoints) -> None:
@@ -175,31 +211,72 @@ async def test_seconds_of_the_index_that_no_process_told_are_a_gap(endpoints: En
     assert gaps == [(seconds + 1, seconds + 4)]
 
 
-async def test_trades_are_asked_for_from_the_newest_quote_in_the_log_on(
+async def test_trades_are_asked_for_from_where_the_process_before_had_all(
     endpoints: Endpoints,
 ) -> None:
-    connector = KalshiMarketConnector(OWNER, series=("KXBTCD",))
-    fields = dict.fromkeys(MarketTicker.model_fields)
-    known: dict[str, Any] = {"venue": "kalshi", "ticker": a_ticker(), "time": NOW, "received": NOW}
-    await produced(endpoints, MarketTicker.model_validate(fields | known))
-    await connector.prepare(endpoints)
-    parser = connector.parser("c", NOW)
-    ticker = a_ticker()
-    asked = Request(
-        "/markets", (("series_ticker", "KXBTCD"), ("status", "open"), ("limit", "1000"))
+    series = a_series()
+    connector = KalshiMarketConnector(OWNER, series=(series,))
+    of_others = KalshiMarketConnector(OWNER, series=(a_series(),)).lease()
+    second = 1_000_000
+    await produced(
+        endpoints,
+        heartbeat(connector.lease(), NOW),
+        heartbeat(connector.lease(), NOW - second),
+        heartbeat(connector.lease(), None),
+        heartbeat(of_others, NOW + second),
+        quote(f"{series}-26NOV1516-T1", NOW + second),
     )
-    reply = {"markets": [{"ticker": ticker, "status": "active"}], "cursor": ""}
-    parser.parse(orjson.dumps(reply), NOW, asked)
-    parser.tick(NOW + 10_000_000)
-    requests = [one for one in parser.outgoing() if isinstance(one, Request)]
-    [query] = [dict(one.query) for one in requests if one.path == "/markets/trades"]
-    assert query["ticker"] == ticker
-    assert int(query["min_ts"]) > 1_700_000_000
+    assert await since(connector, endpoints) == NOW
+
+
+async def test_without_such_a_heartbeat_they_are_asked_for_from_well_before_the_last_quote(
+    endpoints: Endpoints,
+) -> None:
+    series = a_series()
+    connector = KalshiMarketConnector(OWNER, series=(series,))
+    ours, others = (f"{one}-26NOV1516-T1" for one in (series, a_series()))
+    await produced(endpoints, quote(ours, NOW), quote(others, NOW + 1_000_000))
+    assert await since(connector, endpoints) == NOW - 3_600_000_000
+
+
+async def test_at_the_very_first_start_no_trade_is_missing(endpoints: Endpoints) -> None:
+    connector = KalshiMarketConnector(OWNER, series=(a_series(),))
+    assert await since(connector, endpoints) is None
 
 
 async def test_a_broker_out_of_reach_is_named() -> None:
     with pytest.raises(UserError, match=r"price\.ticks on 127\.0\.0\.1:1 cannot be read"):
         await tail(Endpoints("127.0.0.1:1", {}, "", True, True), TOPIC, lambda _: None)
+
+
+async def since(connector: KalshiMarketConnector, endpoints: Endpoints) -> int | None:
+    """From when on the feed asks for the trades of a market that is open when it starts."""
+    await connector.prepare(endpoints)
+    parser = connector.parser("c", NOW)
+    [series] = connector.series
+    query = (("series_ticker", series), ("status", "open"), ("limit", "1000"))
+    reply = {"markets": [{"ticker": f"{series}-26NOV1516-T2", "status": "active"}], "cursor": ""}
+    parser.parse(orjson.dumps(reply), NOW, Request("/markets", query))
+    parser.tick(NOW + 10_000_000)
+    requests = [one for one in parser.outgoing() if isinstance(one, Request)]
+    asked = [dict(one.query) for one in requests if one.path == "/markets/trades"]
+    overlap = 60
+    return (int(asked[0]["min_ts"]) + overlap) * 1_000_000 if asked else None
+
+
+def a_series() -> str:
+    return f"KX{secrets.token_hex(5).upper()}"
+
+
+def heartbeat(scope: str, complete_until: int | None) -> Heartbeat:
+    pulse = Pulse("producer/kalshi-market", NOW, scope=scope, complete_until=complete_until)
+    return beat(NOW, pulse, Process("host/1/1", Decimal(0), 0), None)
+
+
+def quote(ticker: str, time: int) -> MarketTicker:
+    fields = dict.fromkeys(MarketTicker.model_fields)
+    known: dict[str, Any] = {"venue": "kalshi", "ticker": ticker, "time": time, "received": NOW}
+    return MarketTicker.model_validate(fields | known)
 
 
 def index(second: int) -> bytes:

@@ -112,7 +112,9 @@ def decoded(name: str, fields: dict[str, Any]) -> Event:
 def test_a_good_event_is_taken(name: str) -> None:
     event = decoded(name, GOOD[name])
     assert event.name == name
-    assert orjson.loads(encode(event).value) == GOOD[name]
+    # What came to a published version later is not in an event of before.
+    later = {field for field, one in type(event).model_fields.items() if not one.is_required()}
+    assert orjson.loads(encode(event).value) == dict.fromkeys(later) | GOOD[name]
 
 
 def test_every_event_but_those_of_prices_has_a_good_example() -> None:

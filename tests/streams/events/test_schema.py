@@ -56,7 +56,10 @@ def test_a_topics_settings_are_told() -> None:
 def test_the_schema_names_the_fields_of_the_value(event: Event) -> None:
     schema = event_schema(type(event))
     fields = orjson.loads(encode(event).value)
-    assert set(schema["required"]) == set(fields) == set(schema["properties"])
+    assert set(fields) == set(schema["properties"])
+    # What came to a published version later has a default, and is in no event of before.
+    later = {name for name, one in type(event).model_fields.items() if not one.is_required()}
+    assert set(schema["required"]) == set(fields) - later
 
 
 @given(trades)
