@@ -15,7 +15,15 @@ from dataclasses import dataclass
 import structlog
 
 from streams.connectors import recorded
-from streams.connectors.base import BulkSink, Connector, ConnectorError, Frame, FrameParser, Sink
+from streams.connectors.base import (
+    BulkSink,
+    Connector,
+    ConnectorError,
+    Frame,
+    FrameParser,
+    Sink,
+    parse,
+)
 from streams.connectors.runner import Parsed
 from streams.errors import UserError
 from streams.events import (
@@ -107,7 +115,7 @@ class _Feed:
             self._parsers[frame.connection] = parser
         trace = traceparent(frame.connection, parser.arrivals)
         try:
-            events = parser.parse(frame.data, frame.received, frame.request)
+            events = parse(parser, frame)
         except ConnectorError as error:
             log.warning("an error that the venue sent", reason=str(error), received=frame.received)
             events = []

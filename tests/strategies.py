@@ -155,6 +155,7 @@ _unparsed: dict[str, st.SearchStrategy[Any]] = {
     "frame": _frames,
     "error": texts,
     "received": times,
+    "feed": st.none() | st.sampled_from(["coinbase", "kalshi-account@kalshi/prod/main"]),
 }
 unparsed: st.SearchStrategy[Event] = st.one_of(
     st.builds(PriceUnparsed, **_unparsed),

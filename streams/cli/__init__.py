@@ -10,6 +10,7 @@ from streams.cli import (
     backfill,
     book,
     db,
+    dlq,
     doctor,
     events,
     expire,
@@ -58,6 +59,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(events.app, name="events")
 app.add_typer(trade.app, name="trade")
 app.add_typer(backfill.app, name="backfill")
+app.add_typer(dlq.app, name="dlq")
 app.command(name="doctor")(doctor.doctor)
 app.command(name="up")(up.up)
 app.command(name="worker")(worker.worker)

@@ -32,12 +32,15 @@ __all__ = [
     "Sink",
     "UpgradeReply",
     "build",
+    "is_cut",
     "json_object",
+    "parse",
     "unparsed",
 ]
 
 #: As base64 it must fit a record of the codec (1 MiB) with room for the other fields.
 LARGEST_KEPT_FRAME = 700_000
+_CUT = "bytes are kept)"
 
 E = TypeVar("E", bound=Event)
 U = TypeVar("U", bound=Unparsed)
@@ -293,7 +296,7 @@ def unparsed(
     A frame too long for a record is cut, and `error` says so.
     """
     if len(frame) > LARGEST_KEPT_FRAME:
-        error = f"{error} (the first {LARGEST_KEPT_FRAME} of {len(frame)} bytes are kept)"
+        error = f"{error} (the first {LARGEST_KEPT_FRAME} of {len(frame)} {_CUT}"
     return model(
         venue=venue,
         connection=connection,
@@ -302,6 +305,26 @@ def unparsed(
         error=error,
         received=received,
     )
+
+
+def is_cut(event: Unparsed) -> bool:
+    """Whether `unparsed` kept only the beginning of the frame."""
+    return len(event.frame) == LARGEST_KEPT_FRAME and event.error.endswith(_CUT)
+
+
+def parse(parser: FrameParser, frame: Frame) -> list[Event]:
+    """The events of a frame, as `FrameParser.parse`; an Unparsed names the feed of the frame.
+
+    One of a REST reply does not: it says nothing without what was asked. Raises as
+    `FrameParser.parse`.
+    """
+    events = parser.parse(frame.data, frame.received, frame.request)
+    if frame.request is not None:
+        return events
+    return [
+        event.model_copy(update={"feed": frame.feed}) if isinstance(event, Unparsed) else event
+        for event in events
+    ]
 
 
 def json_object(frame: bytes) -> Mapping[str, Any]:

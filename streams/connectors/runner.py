@@ -24,6 +24,7 @@ from streams.connectors.base import (
     Rest,
     Sink,
     UpgradeReply,
+    parse,
 )
 from streams.events import EncodedEvent, Event, MarketGap, PriceGap, Unparsed
 from streams.heartbeat import Pulse
@@ -189,7 +190,7 @@ class Teller:
                 return
         self._pulse.took(received)
         try:
-            events = parser.parse(data, received, request)
+            events = parse(parser, frame)
         except ConnectorError:
             await self._handle(Parsed(frame, trace, []))  # a recording keeps the refusal too
             raise

@@ -62,6 +62,9 @@ class Unparsed(Event):
     frame: Base64Bytes
     error: Annotated[str, Field(strict=True, max_length=2000)]
     received: Micros
+    #: The feed as recordings name it, `kalshi-account@kalshi/prod/main`, to read the frame again.
+    #: None for a REST reply, and in events that were written before there was this field.
+    feed: Annotated[str, Field(strict=True, max_length=200)] | None = None
 
     def key(self) -> str:
         return f"{self.venue}:unparsed"

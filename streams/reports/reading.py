@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 
 from streams.errors import UserError
 
-__all__ = ["Connection", "reading"]
+__all__ = ["Connection", "database_faults", "reading"]
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -25,11 +25,20 @@ def reading(dsn: str) -> Iterator[Connection]:
     """
     options = f"{conninfo_to_dict(dsn).get('options') or ''} -c timezone=UTC"
     settings: dict[str, Any] = {"application_name": "tickertape report", "options": options}
+    with (
+        database_faults(),
+        psycopg.connect(dsn, connect_timeout=5, **settings) as connection,
+    ):
+        connection.read_only = True
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        yield connection
+
+
+@contextmanager
+def database_faults() -> Iterator[None]:
+    """Raises UserError for what is wrong with the database within."""
     try:
-        with psycopg.connect(dsn, connect_timeout=5, **settings) as connection:
-            connection.read_only = True
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            yield connection
+        yield
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"the database: {reason}; run `tape db migrate`") from None

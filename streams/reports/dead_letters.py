@@ -1,0 +1,89 @@
+"""Dead letters: what waits, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from streams.events import Unparsed
+from streams.events.catalogue import EVENTS
+from streams.reports.reading import Connection
+
+__all__ = ["CHOSEN", "IS_FRAME", "Chosen", "DeadLetters", "read_dead_letters"]
+
+_TYPES = [model.ce_type() for model in EVENTS if issubclass(model, Unparsed)]
+
+#: The condition of `Chosen`; done or not is another.
+CHOSEN = """
+(%(topic)s::text is null or topic = %(topic)s)
+and (%(projection)s::text is null or projection = %(projection)s)
+and (%(error)s::text is null or strpos(error, %(error)s) > 0)
+and (%(since)s::timestamptz is null or appended >= %(since)s)
+"""
+#: Whether the record is an Unparsed; all else are records that a projection refused.
+IS_FRAME = """
+exists (
+    select from jsonb_array_elements(headers) as h
+    where h ->> 'name' = 'ce_type' and h ->> 'value' = any(%(unparsed)s)
+)
+"""
+_LISTED = f"""
+select projection, topic, partition, "offset", key, appended, refused, done, error,
+    case when {IS_FRAME} then 'frame' else 'record' end as what
+from public.dead_letters
+where {CHOSEN} and (%(with_done)s or done is null)
+order by appended desc, topic, partition, "offset" desc, projection
+limit %(limit)s
+"""
+_COUNTS = f"""
+select count(*) filter (where done is null and {IS_FRAME}),
+    count(*) filter (where done is null and not {IS_FRAME}),
+    count(*) filter (where done is not null)
+from public.dead_letters
+where {CHOSEN}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which dead letters: of a topic, of a projection, with a text in the error, appended since."""
+
+    topic: str | None = None
+    projection: str | None = None
+    error: str | None = None
+    since: datetime | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """What `CHOSEN` and `IS_FRAME` refer to."""
+        return {**asdict(self), "unparsed": _TYPES}
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """The newest of those chosen, newest first, and how many there are in all.
+
+    Each has projection, topic, partition, offset, key (bytes or None), appended, refused and done
+    (times; done is None while it waits), error, and `what`: a `frame` that a connector could not
+    read, or a `record` that the projection refused. `frames` and `records` count what waits.
+    """
+
+    listed: Sequence[dict[str, Any]]
+    frames: int
+    records: int
+    done: int
+
+
+def read_dead_letters(
+    connection: Connection, chosen: Chosen, limit: int, *, with_done: bool
+) -> DeadLetters:
+    """The newest `limit` dead letters that wait, or with those that are done."""
+    parameters = chosen.parameters()
+    with connection.cursor(row_factory=dict_row) as cursor:
+        shown = {**parameters, "with_done": with_done, "limit": limit}
+        listed = cursor.execute(_LISTED, shown).fetchall()
+    frames, records, done = connection.execute(_COUNTS, parameters).fetchone() or (0, 0, 0)
+    return DeadLetters(listed, frames, records, done)
