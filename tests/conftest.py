@@ -93,7 +93,7 @@ def dsn(fresh_database: str) -> str:
     return fresh_database
 
 
-def _make_home(path: Path) -> Home:
+def make_home(path: Path) -> Home:
     with exclusive(path):
         return open_home(path)
 
@@ -101,7 +101,7 @@ def _make_home(path: Path) -> Home:
 @pytest.fixture
 def own_home(tmp_path: Path) -> Iterator[Home]:
     """A home in which nothing was started yet; all that a test leaves in it is removed."""
-    home = _make_home(tmp_path / "home")
+    home = make_home(tmp_path / "home")
     yield home
     remove_stack(home.path)
 
@@ -109,6 +109,6 @@ def own_home(tmp_path: Path) -> Iterator[Home]:
 @pytest.fixture(scope="module")
 def module_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A home for the tests of one module, each of which starts from whatever state it is in."""
-    home = _make_home(tmp_path_factory.mktemp("stack") / "home")
+    home = make_home(tmp_path_factory.mktemp("stack") / "home")
     yield home
     remove_stack(home.path)

