@@ -16,6 +16,7 @@ from streams.connectors.kalshi.account_frames import message
 from streams.connectors.kalshi.books import KalshiBooksConnector
 from streams.connectors.kalshi.market import KalshiMarketConnector
 from streams.connectors.kalshi.values import words
+from streams.connectors.kraken import KrakenConnector
 from streams.connectors.values import FrameError
 from streams.events import Event, MarketGap, PriceGap, Unparsed
 
@@ -47,7 +48,7 @@ class Reread:
 def reread(event: Unparsed) -> Reread:
     """Read the frame of an event again, as of the time when it came. Raises nothing."""
     feed = event.feed
-    if feed is None or feed.partition("@")[0] == KalshiBooksConnector.name:
+    if feed is None or _is_of_book(feed, event.frame):
         return Reread("left", reason=_NO_FEED if feed is None else _OF_BOOK)
     if is_cut(event):
         return Reread("unread", reason="only the beginning of the frame was kept")
@@ -55,16 +56,32 @@ def reread(event: Unparsed) -> Reread:
         connector = recorded(feed)
     except LookupError:
         return Reread("unread", reason=f"this program has no feed {feed!a}")
-    _follow(connector, event.frame)
-    parser = connector.parser(event.connection, event.received)
+    return _read(connector, event)
+
+
+def _read(connector: Connector, event: Unparsed) -> Reread:
     try:
+        _follow(connector, event.frame)
+        parser = connector.parser(event.connection, event.received)
         events = parser.read(event.frame, event.arrival, event.received, None)
     except ConnectorError as error:
         return Reread("unread", reason=f"it says that the venue refused something: {error}")
+    except Exception as error:  # a fault of ours: the other frames are read nevertheless
+        return Reread("unread", reason=f"the parser failed: {type(error).__name__}: {error}")
     for one in events:
         if isinstance(one, Unparsed):
             return Reread("unread", reason=one.error)
     return Reread("read", [one for one in events if not isinstance(one, PriceGap | MarketGap)])
+
+
+def _is_of_book(feed: str, frame: bytes) -> bool:
+    """Whether it only says how a book has changed."""
+    try:
+        return feed.partition("@")[0] == KalshiBooksConnector.name or (
+            feed == KrakenConnector.feed and json_object(frame).get("channel") == "book"
+        )
+    except FrameError:
+        return False  # the parser says why
 
 
 def _follow(connector: Connector, frame: bytes) -> None:

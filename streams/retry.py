@@ -29,8 +29,8 @@ _OTHER = "other reasons"
 
 # One record may be a dead letter of several projections: it is read once, for all of them.
 _WAITING = f"""
-select distinct on (topic_id, partition, "offset") topic_id::text, partition, "offset", headers,
-    value
+select distinct on (topic_id, partition, "offset") topic_id::text as id, partition, "offset",
+    headers, value
 from public.dead_letters
 where done is null and {CHOSEN} and {IS_FRAME}
     and (topic_id, partition, "offset") > (%(topic_id)s::uuid, %(partition)s, %(offset)s)

@@ -52,7 +52,7 @@ def list_(
     with_done: Annotated[
         bool, typer.Option("--all", help="Those too that `tape dlq retry` is done with.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="The newest so many.")] = 50,
     as_json: _AsJson = False,
 ) -> None:
     """List the dead letters that wait, the newest first. Times are Eastern.
@@ -63,12 +63,12 @@ def list_(
 
         tape dlq list --topic kalshi.account --error "not JSON" --limit 1000 --json
     """
-    from streams.reports.dead_letters import Chosen, read_dead_letters
+    from streams.reports.dead_letters import read_dead_letters
     from streams.reports.reading import reading
     from streams.reports.text import as_json as to_json
     from streams.settings import endpoints, load_settings
 
-    chosen = Chosen(topic, projection, error, _time(since))
+    chosen = _chosen(topic, projection, error, since)
     with reading(endpoints(load_settings(), with_kafka=False).dsn) as connection:
         found = read_dead_letters(connection, chosen, limit, with_done=with_done)
     if as_json:
@@ -95,10 +95,8 @@ def retry(
 
     Example: tape dlq retry --topic kalshi.account
     """
-    from streams.reports.dead_letters import Chosen
-
     log_to_stderr()
-    retried = asyncio.run(_retry(Chosen(topic, projection, error)))
+    retried = asyncio.run(_retry(_chosen(topic, projection, error)))
     if as_json:
         print(json.dumps(vars(retried), indent=2))
     else:
@@ -142,6 +140,21 @@ def _progress() -> Progress:
         console=console,
         disable=not console.is_terminal,
     )
+
+
+def _chosen(
+    topic: str | None, projection: str | None, error: str | None, since: str | None = None
+) -> Chosen:
+    """Raises UserError for what there is not: nothing would be of it, which means nothing."""
+    from projections import PROJECTIONS
+    from streams.reports.dead_letters import Chosen
+
+    topics = {topic for one in PROJECTIONS.values() for topic in one.topics}
+    for kind, name, names in (("topic", topic, topics), ("projection", projection, PROJECTIONS)):
+        if name is not None and name not in names:
+            known = ", ".join(sorted(names))
+            raise UserError(f"no {kind} that is projected is named {name!a}; there are: {known}")
+    return Chosen(topic, projection, error, _time(since))
 
 
 def _time(text: str | None) -> datetime | None:

@@ -119,7 +119,7 @@ class KrakenParser(PriceParser):
                 return self._book(frame, received)
             case str() as channel if channel in _IGNORED:
                 return []
-            case None if frame.get("method") in _REPLIES:
+            case None if str(frame.get("method")) in _REPLIES:
                 return []
             case channel:
                 raise FrameError(f"unknown channel {shown(channel)}")

@@ -39,6 +39,8 @@ def database_faults() -> Iterator[None]:
     """Raises UserError for what is wrong with the database within."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise UserError(f"{error.object!a} is not UTF-8") from None
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"the database: {reason}; run `tape db migrate`") from None

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from projections import PROJECTIONS
@@ -240,6 +240,8 @@ def test_nothing_is_ever_told_of_a_book(order: list[str]) -> None:
         "lifecycle": lifecycle("created"),
         "garbage": b"\xff",
     }
+    kraken = reread(kept(PriceUnparsed, "kraken", b'{"channel":"book","type":"update"}'))
+    assert (kraken.outcome, kraken.events) == ("left", [])
     for feed in (BOOKS, MARKET, ACCOUNT):
         for name in order:
             again = reread(kept(MarketUnparsed, feed, frames[name]))
@@ -288,10 +290,28 @@ def test_a_frame_of_the_greatest_length_that_is_kept_whole_is_read() -> None:
     assert len(reread(kept(PriceUnparsed, "coinbase", data)).events) == 1
 
 
-@given(st.binary(max_size=200), st.sampled_from(["coinbase", "kraken", MARKET, ACCOUNT, BOOKS]))
-def test_any_bytes_are_read_or_say_why_not(data: bytes, feed: str) -> None:
+_names = st.sampled_from(
+    ["type", "channel", "method", "sid", "seq", "msg", "data", "result", "events", "e", "id", "s"]
+)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["ok", "trade", "book", "x"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_names, inner, max_size=3),
+    max_leaves=6,
+)
+_frames = st.binary(max_size=200) | st.dictionaries(_names, _json, min_size=1, max_size=5).map(
+    lambda frame: json.dumps(frame).encode()
+)
+_FEEDS = [*("coinbase", "coinbase-advanced", "kraken", "binance"), MARKET, ACCOUNT, BOOKS]
+
+
+@given(_frames, st.sampled_from(_FEEDS))
+@example(b'{"type":"ok","sid":[]}', MARKET)
+@example(b'{"method":{}}', "kraken")
+@settings(max_examples=500)
+def test_any_frame_is_read_or_says_why_not(data: bytes, feed: str) -> None:
     again = reread(kept(PriceUnparsed, feed, data))
     assert again.outcome == "read" or again.reason
+    assert "the parser failed" not in again.reason
 
 
 # Through Kafka and PostgreSQL
@@ -683,6 +703,10 @@ def test_refused_records_are_left_alone(system: System) -> None:
 
 def test_a_user_s_mistakes_are_told(system: System, tmp_path: Path) -> None:
     assert "'yesterday' is no time" in system.tape.complaint("dlq", "list", "--since", "yesterday")
+    for words in ("list", "retry"):
+        assert "are: account, " in system.tape.complaint("dlq", words, "--projection", "price")
+        assert "'price.tick'" in system.tape.complaint("dlq", words, "--topic", "price.tick")
+        assert "is not UTF-8" in system.tape.complaint("dlq", words, "--error", "\udcff")
     away = Tape(TAPE_HOME=str(tmp_path), TAPE_DSN="postgresql://localhost:1/x", TAPE_BROKERS="x:1")
     for words in ("list", "retry"):
         assert "`tape doctor` tries the connection" in away.complaint("dlq", words)

@@ -83,6 +83,11 @@ class Subscriptions:
         """The subscription of a channel, once it is acknowledged."""
         return next((sid for sid, name in self.channels.items() if name == channel), None)
 
+    def channel_of(self, frame: Item) -> str | None:
+        """The channel of the subscription that a frame names, if it names one of ours."""
+        sid = frame.get("sid")
+        return self.channels.get(sid) if type(sid) is int else None
+
     def is_next(self, frame: Item) -> bool:
         """Whether the frame has no number, or the one that is expected; takes no note of it."""
         seq = frame.get("seq")
