@@ -29,7 +29,7 @@ EVERY = 5.0
 _LAST = 1.0
 _SECOND = 1_000_000
 _WINDOW_SECONDS = 60
-_LONGEST_DETAIL = 2000
+_LONGEST_TEXT = 2000
 _LONGEST_HOST = 150
 
 
@@ -76,9 +76,11 @@ class Pulse:
     reconnects: int = 0
     gaps: int = 0
     unparsed: int = 0
-    #: What a feed follows; the venue's time up to which it told all of that.
+    #: What a feed follows; the venue's time up to which all of that is in the log, and up to which
+    #: it was parsed.
     scope: str | None = None
     complete_until: int | None = None
+    parsed_until: int | None = None
     skew: Skew = field(default_factory=Skew)
     #: Set by a change of state, which is told at once.
     turned: asyncio.Event = field(default_factory=asyncio.Event)
@@ -92,9 +94,9 @@ class Pulse:
         self.state, self.detail = state, detail
         self.turned.set()
 
-    def completed(self, until: int | None) -> None:
-        """Nothing is missing up to this time of the venue; the first one is told at once."""
-        if self.complete_until is None and until is not None:
+    def completed(self, until: int) -> None:
+        """The log lacks nothing up to this time of the venue; the first one is told at once."""
+        if self.complete_until is None:
             self.turned.set()
         self.complete_until = until
 
@@ -159,7 +161,7 @@ def beat(now: int, pulse: Pulse, process: Process, previous: Heartbeat | None) -
         clock_skew=pulse.skew.least(now),
         cpu_percent=process.cpu_percent,
         memory_bytes=process.memory_bytes,
-        scope=pulse.scope,
+        scope=pulse.scope if pulse.scope is None else pulse.scope[:_LONGEST_TEXT],
         complete_until=pulse.complete_until,
         time=now,
     )
@@ -173,7 +175,7 @@ def _rate(now: int, frames: int, previous: Heartbeat | None) -> Decimal:
 
 
 def _printable(detail: str) -> str:
-    return detail[:_LONGEST_DETAIL].encode(errors="replace").decode()
+    return detail[:_LONGEST_TEXT].encode(errors="replace").decode()
 
 
 async def keep_beating(

@@ -126,7 +126,9 @@ class Producer:
                 await flushing
                 raise
         except TimeoutError:
-            lane = next(lane for lane in self._lanes.values() if lane.queue)
+            lane = next((lane for lane in self._lanes.values() if lane.queue), None)
+            if lane is None:  # the last one was acknowledged meanwhile
+                return self._raise_failure()
             count = self.statistics.unacknowledged
             reason = (
                 f"the producer stops while the broker {self._endpoints.brokers} does not answer; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from streams.connectors.base import Request
@@ -73,48 +73,59 @@ class Told:
 
     def __init__(self) -> None:
         self._times: dict[str, dict[int, int]] = defaultdict(dict)
-        self._gaps: dict[str, set[int]] = defaultdict(set)
+        self._gaps: dict[str, list[Missed]] = defaultdict(list)
 
     def trade(self, symbol: str, number: int, time: int) -> None:
         """Record a trade, with its time in microseconds since 1970 UTC."""
         self._times[symbol][number] = time
 
-    def gap(self, symbol: str, first: int, end: int) -> None:
-        """Record that the numbers from `first` up to `end`, without it, were said to be missing.
-
-        A gap of more than MOST_RECOVERED is passed over: it is not asked for.
-        """
-        if end - first <= MOST_RECOVERED:
-            self._gaps[symbol].update(range(first, end))
+    def gap(self, missed: Missed) -> None:
+        """Record that trades were said to be missing. A gap of more than MOST_RECOVERED is passed
+        over: it is not asked for."""
+        if missed.end - missed.first <= MOST_RECOVERED:
+            self._gaps[missed.symbol].append(missed)
 
     def newest(self) -> dict[str, int]:
         """The newest trade's time of each symbol."""
         return {symbol: max(times.values()) for symbol, times in self._times.items()}
 
     def missing(self) -> list[Missed]:
-        """What gaps named and no trade is of, the oldest of each symbol first."""
+        """What gaps named and no trade is of, the oldest of each symbol first.
+
+        `since` is the time of the trade before; where none is told, that of the gap.
+        """
         found: list[Missed] = []
         for symbol, gaps in self._gaps.items():
             times = self._times.get(symbol, {})
             numbers = sorted(times)
-            for first, end in _runs(sorted(gaps - times.keys())):
-                place = bisect_left(numbers, first)
-                since = times[numbers[place - 1]] if place else 0
-                found.append(Missed(symbol, first, end, since))
+            for gap in _merged(gaps):
+                for first, end in _without(numbers, gap.first, gap.end):
+                    place = bisect_left(numbers, first)
+                    since = times[numbers[place - 1]] if place else gap.since
+                    found.append(Missed(symbol, first, end, since))
         return found
 
 
-def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """The half-open ranges of consecutive ones among ascending numbers."""
-    first = end = None
-    for number in numbers:
-        if first is None or number != end:
-            if first is not None and end is not None:
-                yield first, end
-            first = number
-        end = number + 1
-    if first is not None and end is not None:
-        yield first, end
+def _merged(gaps: Iterable[Missed]) -> list[Missed]:
+    """The same numbers in gaps that neither overlap nor touch, in ascending order."""
+    merged: list[Missed] = []
+    for gap in sorted(gaps, key=lambda one: one.first):
+        before = merged[-1] if merged else None
+        if before is None or gap.first > before.end:
+            merged.append(gap)
+        else:
+            end, since = max(before.end, gap.end), min(before.since, gap.since)
+            merged[-1] = before._replace(end=end, since=since)
+    return merged
+
+
+def _without(numbers: Sequence[int], first: int, end: int) -> Iterator[tuple[int, int]]:
+    """The parts of a half-open range that none of these ascending numbers is in."""
+    inside = numbers[bisect_left(numbers, first) : bisect_left(numbers, end)]
+    for number in (*inside, end):
+        if first < number:
+            yield first, number
+        first = number + 1
 
 
 class Recovery:
@@ -136,11 +147,17 @@ class Recovery:
         """The newest trade's time; 0 before the first."""
         return self._newest.get(symbol, 0)
 
-    def asks(self, request: Request, missed: Missed) -> None:
-        """Record that the reply to this will hold the first of these trades."""
-        other = self._asked.get(request, missed)
-        first, end = min(missed.first, other.first), max(missed.end, other.end)
-        self._asked[request] = missed._replace(first=first, end=end)
+    def asks(self, request: Request, missed: Missed) -> bool:
+        """Record that the reply to this will hold the first of these trades.
+
+        Returns whether it has to be said: not where the same was asked and is not answered yet.
+        """
+        other = self._asked.get(request)
+        if other is not None:
+            first, end = min(missed.first, other.first), max(missed.end, other.end)
+            missed = missed._replace(first=first, end=end)
+        self._asked[request] = missed
+        return other is None
 
     def answered(self, request: Request) -> Missed | None:
         """What the request was for, once; None where nobody asked."""
@@ -154,3 +171,7 @@ class Recovery:
         """What the log says is missing, once."""
         missing, self._missing = self._missing, []
         return missing
+
+    def open(self) -> list[Missed]:
+        """All that has not come and was not given up."""
+        return [*self._asked.values(), *self._missing]

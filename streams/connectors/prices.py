@@ -47,6 +47,9 @@ log = structlog.get_logger(__name__)
 
 #: Trades in one reply; each of the venues gives as many.
 LONGEST_PAGE = 1_000
+#: How long before a gap was noticed its trades may have been, where no trade before it is known.
+#: Microseconds.
+_BEFORE_A_GAP = 3_600_000_000
 
 
 @dataclass
@@ -77,11 +80,13 @@ class PriceConnector(Connector):
     async def prepare(self, endpoints: Endpoints) -> int:
         """Go on from the newest trades in the log: what came after them and is not there is missed.
 
-        So is what gaps there name and nobody has told since. Also where this process produced
-        before: what it could not deliver is not in the log.
+        So is what gaps there name and nobody has told since, and what this process was still asking
+        for. What it could not deliver is not in the log.
         """
         self.trades = TradeNumbers()
         told = Told()
+        for missed in self.recovery.open():
+            told.gap(missed)
         keys = {f"{self.venue}:{symbol}".encode() for symbol in self.symbols}
 
         def take(record: ConsumerRecord[bytes, bytes]) -> None:
@@ -95,7 +100,8 @@ class PriceConnector(Connector):
                     if series == self.series(event.symbol):
                         told.trade(event.symbol, number, event.time)
                 elif isinstance(event, PriceGap):
-                    told.gap(event.symbol, event.expected, event.got)
+                    since = event.received - _BEFORE_A_GAP
+                    told.gap(Missed(event.symbol, event.expected, event.got, since))
 
         count = await tail(endpoints, TOPIC, take, keys)
         self.recovery = Recovery(told)
@@ -231,8 +237,8 @@ class PriceParser(FrameParser):
     def _ask(self, missed: Missed) -> None:
         if self.recovery is not None:
             request = self.request(missed)
-            self.recovery.asks(request, missed)
-            self.say(request)
+            if self.recovery.asks(request, missed):
+                self.say(request)
 
     def _recovered(self, reply: bytes, request: Request, received: int) -> list[Event]:
         """Those of the missed trades that a reply holds; asks for the ones after them."""
@@ -249,6 +255,9 @@ class PriceParser(FrameParser):
             return []
         if page is None:
             self._ask(missed)
+            return []
+        if page and (newest := max(page)) < missed.first and page[newest].time > missed.since:
+            self._ask(missed._replace(since=page[newest].time))  # it began too early
             return []
         found = [number for number in sorted(page) if missed.first <= number < missed.end]
         last = found[-1] if found else missed.end - 1

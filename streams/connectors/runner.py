@@ -7,6 +7,7 @@ import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -207,7 +208,7 @@ class Teller:
         self.parser.tick(now)
         if self.parser.sent:
             self._pulse.skew.add(*self.parser.sent)
-        self._pulse.completed(self.parser.complete_until)
+        self._pulse.parsed_until = self.parser.complete_until
 
     async def end(self) -> None:
         """Hand on what the end of the connection tells."""
@@ -265,8 +266,9 @@ async def _open_connection(connector: Connector, teller: Teller, rest: Rest) -> 
         try:
             await _Conversation(socket, rest, teller, connector.silence).run()
         except asyncio.CancelledError:
-            async with asyncio.timeout(_LAST_WORDS):  # a stop does not wait for a broker for ever
-                await teller.end()
+            with suppress(TimeoutError):  # a stop does not wait for a broker for ever
+                async with asyncio.timeout(_LAST_WORDS):
+                    await teller.end()
             raise
         except (ConnectorError, OSError, WebSocketException):
             await teller.end()

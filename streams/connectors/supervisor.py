@@ -20,6 +20,8 @@ __all__ = ["supervise"]
 
 log = structlog.get_logger(__name__)
 
+#: How often is looked whether more of what was parsed is in the log. Seconds.
+_VOUCH_EVERY = 1.0
 #: A feed that worked for so long before it crashed starts over with short pauses. Seconds.
 _LONG_LIFE = 60.0
 
@@ -84,9 +86,11 @@ async def _produce(connector: Connector, endpoints: Endpoints, lease: Lease, pul
     known = await connector.prepare(endpoints)
     if known:
         log.info("told before, by the log", feed=connector.feed, records=known)
+    pulse.parsed_until = None  # what a producer before could not deliver is not in the log
     async with Producer(endpoints) as producer:
         parts = [
             asyncio.create_task(run(connector, _Fenced(producer, lease), pulse)),
+            asyncio.create_task(_vouch(producer, pulse)),
             asyncio.create_task(lease.lost()),
         ]
         try:
@@ -100,6 +104,17 @@ async def _produce(connector: Connector, endpoints: Endpoints, lease: Lease, pul
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
     log.warning("standing by", feed=connector.feed)
+
+
+async def _vouch(producer: Producer, pulse: Pulse) -> None:
+    """Tell up to when the log lacks nothing, once what was parsed by then is acknowledged."""
+    while True:
+        await asyncio.sleep(_VOUCH_EVERY)
+        until = pulse.parsed_until
+        if until is not None and until != pulse.complete_until:
+            await producer.flush()
+            if not producer.statistics.failed:  # who sends may be the one who is told of it
+                pulse.completed(until)
 
 
 def _now() -> int:

@@ -133,7 +133,8 @@ def test_since_is_when_the_state_began_however_its_detail_changes() -> None:
 
 def test_up_to_when_nothing_is_missing_is_told_and_the_first_time_at_once() -> None:
     pulse = Pulse("producer/kalshi-market", NOW, scope="kalshi-market.kalshi.KXBTCD")
-    for until, is_told_at_once in ((None, False), (NOW - 5, True), (NOW - 3, False)):
+    assert beat(NOW, pulse, PROCESS, None).complete_until is None
+    for until, is_told_at_once in ((NOW - 5, True), (NOW - 3, False)):
         pulse.turned.clear()
         pulse.completed(until)
         assert pulse.turned.is_set() == is_told_at_once

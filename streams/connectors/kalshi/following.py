@@ -60,6 +60,10 @@ class Following:
         """Whether it is time to ask again."""
         return now >= self._due
 
+    def is_listed(self) -> bool:
+        """Whether all that was asked for was read."""
+        return not self._open
+
     def is_of(self, request: Request) -> bool:
         """Whether a request is one of `ask`."""
         return request.path == "/markets" and ("status", "open") in request.query

@@ -49,10 +49,13 @@ class KnownTrades:
         if not is_new or self._until is not None:
             self._ask(ticker, due)
 
-    def all_listed(self, now: int) -> None:
-        """The markets are known; those that are found later were overlooked."""
+    def open_listed(self, now: int) -> None:
+        """All open markets are known; those that are found later were overlooked."""
         if self._until is None:
             self._until = self.complete_until = now
+
+    def all_listed(self) -> None:
+        """So are those that ended, and with them all there were when they were asked for."""
         self._listed = self._asked
         self.confirm()
 
@@ -111,6 +114,11 @@ class KnownTrades:
         found = [one for one, due in self._behind.items() if due is not None and now >= due]
         self._behind |= dict.fromkeys(found)
         return [(ticker, self._since[ticker]) for ticker in found]
+
+    def unanswered(self, ticker: str, due: int) -> None:
+        """The answer could not be read: it is to be asked for again."""
+        if ticker in self._since:
+            self._behind[ticker] = due
 
     def answered(self, ticker: str) -> None:
         """All of a market's trades have come that were asked for."""

@@ -63,6 +63,8 @@ _RESULTS_LAG = 3600
 _REST_LAGS = 3_000_000
 #: Trades are asked for from as much earlier, for clocks differ. Seconds.
 _OVERLAP = 60
+#: After an answer that could not be read. Microseconds.
+_ASK_AGAIN = 300_000_000
 _PAGE = 1000
 
 Life = MarketDescribed | MarketDetermined | MarketSettled
@@ -116,8 +118,10 @@ class KalshiMarketParser(KalshiParser):
     following: Following
     memory: Memory
     _is_asked: bool = field(default=False, init=False)
-    #: How many lists of markets are asked for and not read to the end.
+    #: How many lists of markets are asked for and not at an end; whether one could not be read.
     _listings: int = field(default=0, init=False)
+    _is_partial: bool = field(default=False, init=False)
+    _asked: int = field(default=0, init=False)
     _subscribed: set[str] = field(default_factory=set, init=False)
     #: Indices whose last value was followed by the next: none is missing between the two.
     _unbroken: set[str] = field(default_factory=set, init=False)
@@ -166,26 +170,25 @@ class KalshiMarketParser(KalshiParser):
     def reply(self, request: Request, reply: Item, delivery: Delivery) -> list[Event]:
         if request.path == "/markets/trades":
             return self._missed_trades(request, reply, delivery)
-        said = lifecycle.markets(reply, delivery)
-        if self.following.is_of(request):
-            change, more = self.following.read(request, reply)
-            self.say(*more)
-            for ticker in change.added:
-                self.memory.trades.listed(ticker, delivery.received, self._due)
-            self._follow(change, delivery.received)
-        else:
-            self._find_ended(said)
-            more = self._page_after(request, reply)
-            self.say(*more)
+        try:
+            said = lifecycle.markets(reply, delivery)
+            if self.following.is_of(request):
+                more = self._take_open(request, reply, delivery.received)
+            else:
+                more = self._page_after(request, reply)
+                self._find_ended(said)
+        except FrameError:
+            self._is_partial = True
+            self._end_list()
+            raise
+        self.say(*more)
         if not more:
-            self._listings -= 1
-            if not self._listings:
-                self.memory.trades.all_listed(delivery.received)
+            self._end_list()
         return self._news(said)
 
     def gap(self, frame: Item, place: Place, delivery: Delivery) -> list[Event]:
         """What REST has is asked for; of the index it has nothing, so the next value tells."""
-        channel = self.subscriptions.channels.get(frame.get("sid", 0))
+        channel = self.subscriptions.channel_of(frame)
         if channel == _LIFECYCLE:
             self._ask_markets(delivery.received)
         elif channel == _TRADES:
@@ -197,7 +200,7 @@ class KalshiMarketParser(KalshiParser):
     def answered(self, frame: Item, delivery: Delivery) -> None:
         """Lifecycle first: what begins after it is heard of; what began before, REST tells."""
         if frame.get("type") != "subscribed":
-            if self.subscriptions.channels.get(frame.get("sid", 0)) == _TRADES:
+            if self.subscriptions.channel_of(frame) == _TRADES:
                 self.memory.trades.in_order()
             return
         now, channel = delivery.received, message(frame).get("channel")
@@ -253,16 +256,34 @@ class KalshiMarketParser(KalshiParser):
 
     def _ask_markets(self, now: int) -> None:
         """Which markets are open, and what became of those that were."""
-        before = self.memory.asked
-        since = now // _SECOND - _RESULTS_OF if before is None else before // _SECOND - _RESULTS_LAG
-        self.memory.asked = now
+        since = self._results_since(now)
         if not self._listings:
+            self._asked = now
             self.memory.trades.listing()
         listings = self.following.ask(now)
         for series in self.following.series:
             listings += [pages(series, "closed"), pages(series, "settled", min_settled_ts=since)]
         self._listings += len(listings)
         self.say(*listings)
+
+    def _take_open(self, request: Request, reply: Item, now: int) -> list[Request]:
+        """Follow the open markets; returns the request for more of them."""
+        change, more = self.following.read(request, reply)
+        for ticker in change.added:
+            self.memory.trades.listed(ticker, now, self._due)
+        if self.following.is_listed():
+            self.memory.trades.open_listed(now)
+        self._follow(change, now)
+        return more
+
+    def _end_list(self) -> None:
+        """Where one could not be read, markets may be overlooked until all are asked for again."""
+        self._listings -= 1
+        if not self._listings:
+            if not self._is_partial:
+                self.memory.asked = self._asked
+                self.memory.trades.all_listed()
+            self._is_partial = False
 
     def _follow(self, change: Change, now: int) -> None:
         if change.added:
@@ -306,12 +327,26 @@ class KalshiMarketParser(KalshiParser):
             if isinstance(event, MarketDescribed) and event.ticker not in self.following.tickers:
                 self.memory.trades.found_ended(event.ticker, event.closes, self._due)
 
+    def _results_since(self, now: int) -> int:
+        """Which settled markets to ask for, in seconds: the results of a day, and all markets that
+        may have ended since the last time or since a former process knew all trades."""
+        if self.memory.asked is not None:
+            return self.memory.asked // _SECOND - _RESULTS_LAG
+        until = self.memory.trades.complete_until
+        known = now if until is None else until
+        return min(now // _SECOND - _RESULTS_OF, known // _SECOND - _RESULTS_LAG)
+
     def _missed_trades(self, request: Request, reply: Item, delivery: Delivery) -> list[Event]:
-        events = market_replies.trades(reply, delivery)
-        more = self._page_after(request, reply)
+        ticker = dict(request.query)["ticker"]
+        try:
+            events = market_replies.trades(reply, delivery)
+            more = self._page_after(request, reply)
+        except FrameError:
+            self.memory.trades.unanswered(ticker, self.now + _ASK_AGAIN)
+            raise
         self.say(*more)
         if not more:
-            self.memory.trades.answered(dict(request.query)["ticker"])
+            self.memory.trades.answered(ticker)
         return events
 
     def _page_after(self, request: Request, reply: Item) -> list[Request]:

@@ -38,8 +38,8 @@ class Memory:
     """What outlives a connection.
 
     `indices` are the times of the newest value of each index. `told` is what was last said of a
-    market's life, so that REST only adds what is new; `asked` when REST was last asked for results.
-    Times are in microseconds since 1970 UTC.
+    market's life, so that REST only adds what is new; `asked` when it was last asked for results
+    and gave them all. Times are in microseconds since 1970 UTC.
     """
 
     trades: KnownTrades = field(default_factory=KnownTrades)

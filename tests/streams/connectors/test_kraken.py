@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streams.connectors.base import ConnectorError, Request
 from streams.connectors.kraken import KrakenConnector, KrakenParser
 from streams.connectors.kraken_book import DEPTH, Book, Level
+from streams.connectors.missed import Missed
 from streams.events import Event, PriceGap, PriceQuote, PriceTrade, PriceUnparsed
 
 RECEIVED = 1_696_613_755_500_000
@@ -299,6 +300,40 @@ def test_a_reply_that_ends_too_early_is_followed_by_the_next_page(
     assert dict(second.query)["since"] == str(1_696_613_756_500_000_000 - 1)
     events = recovering.parse(rest_reply(rest_item(7), rest_item(8)), RECEIVED, second)
     assert len(events) == 2
+    assert recovering.outgoing() == []
+
+
+def test_a_reply_that_ends_before_the_missed_trades_is_followed_by_the_next_page(
+    recovering: KrakenParser,
+) -> None:
+    recovering.ask([Missed("BTC-USD", 5, 7, 1_696_613_750_000_000)])
+    first = asked(recovering)
+    early = rest_reply(rest_item(1, "1696613751.5"), rest_item(3, "1696613752.5"))
+    assert recovering.parse(early, RECEIVED, first) == []
+    second = asked(recovering)
+    assert dict(second.query)["since"] == str(1_696_613_752_500_000_000 - 1)
+    page = rest_reply(rest_item(3, "1696613752.5"), rest_item(5), rest_item(6), rest_item(7))
+    assert len(recovering.parse(page, RECEIVED, second)) == 2
+    assert recovering.outgoing() == []
+
+
+def test_a_reply_that_never_reaches_the_missed_trades_ends_the_asking(
+    recovering: KrakenParser,
+) -> None:
+    recovering.ask([Missed("BTC-USD", 5, 7, 1_696_613_752_500_000)])
+    page = rest_reply(rest_item(3, "1696613752.5"))
+    assert recovering.parse(page, RECEIVED, asked(recovering)) == []
+    assert recovering.outgoing() == []
+
+
+def test_what_the_log_says_and_what_is_seen_to_be_missing_is_asked_for_once(
+    recovering: KrakenParser,
+) -> None:
+    recovering.parse(trades(4), RECEIVED)
+    recovering.ask([Missed("BTC-USD", 5, 6, TIME)])
+    recovering.parse(trades(7), RECEIVED)
+    events = recovering.parse(rest_reply(rest_item(5), rest_item(6)), RECEIVED, asked(recovering))
+    assert [event.event_id() for event in events] == ["kraken:BTC-USD:5", "kraken:BTC-USD:6"]
     assert recovering.outgoing() == []
 
 

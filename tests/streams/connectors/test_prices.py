@@ -15,7 +15,7 @@ from streams.connectors.binance import BinanceConnector
 from streams.connectors.coinbase import CoinbaseConnector, SimulatedConnector
 from streams.connectors.coinbase_advanced import AdvancedConnector
 from streams.connectors.kraken import KrakenConnector
-from streams.connectors.missed import Told, TradeNumbers
+from streams.connectors.missed import Missed, Told, TradeNumbers
 from streams.connectors.prices import PriceConnector, PriceParser
 from streams.events import Event, PriceGap, PriceTrade, PriceUnparsed
 from streams.settings import Settings
@@ -243,23 +243,29 @@ def test_venues_are_kept_apart() -> None:
 
 @given(
     st.dictionaries(st.integers(0, 60), st.integers(0, 1000)),
-    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20))),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20), st.integers(0, 1000))),
 )
 def test_the_log_says_missing_what_a_gap_named_and_no_trade_is_of(
-    trades: dict[int, int], gaps: list[tuple[int, int]]
+    trades: dict[int, int], gaps: list[tuple[int, int, int]]
 ) -> None:
     told = Told()
     for number, time in trades.items():
         told.trade("BTC-USD", number, time)
-    for first, count in gaps:
-        told.gap("BTC-USD", first, first + count)
+    for first, count, since in gaps:
+        told.gap(Missed("BTC-USD", first, first + count, since))
     missing = told.missing()
-    named = {number for first, count in gaps for number in range(first, first + count)}
+    named = {number for first, count, _ in gaps for number in range(first, first + count)}
     numbers = [number for one in missing for number in range(one.first, one.end)]
     assert numbers == sorted(named - trades.keys())
     for one, after in pairwise(missing):
         assert one.end < after.first
     for one in missing:
         before = max((number for number in trades if number < one.first), default=None)
-        assert one.since == (0 if before is None else trades[before])
+        if before is not None:
+            assert one.since == trades[before]
+        else:
+            assert one.since in {since for _, _, since in gaps}
+            for first, count, since in gaps:
+                if first < one.end and one.first < first + count:
+                    assert one.since <= since
     assert told.newest() == ({"BTC-USD": max(trades.values())} if trades else {})

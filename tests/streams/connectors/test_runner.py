@@ -11,10 +11,11 @@ from websockets.http11 import Request, Response
 
 from streams.connectors import runner
 from streams.connectors.base import ConnectorError, UpgradeReply
-from streams.connectors.coinbase import CoinbaseConnector
+from streams.connectors.coinbase import CoinbaseConnector, CoinbaseParser
+from streams.connectors.missed import Recovery
 from streams.connectors.runner import Backoff
 from streams.errors import UserError
-from streams.events import Event, PriceTrade, PriceUnparsed
+from streams.events import Event, PriceGap, PriceTrade, PriceUnparsed
 from streams.heartbeat import Pulse
 
 MATCH = (
@@ -184,6 +185,45 @@ def test_what_the_sink_raises_ends_the_run() -> None:
 
     with pytest.raises(UserError, match="the broker refuses"):
         asyncio.run(check())
+
+
+def test_a_stop_waits_for_what_the_end_tells_only_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner, "_LAST_WORDS", 0.05)
+
+    class LastWords(CoinbaseParser):
+        def lost(self, now: int) -> list[Event]:
+            return self.gap("SKL-BTC", (1, 2), now)
+
+    class Connector(CoinbaseConnector):
+        def price_parser(
+            self, connection: str, opened: int, recovery: Recovery | None
+        ) -> CoinbaseParser:
+            return LastWords(self.venue, connection, self.trades, recovery)
+
+    class FullSink(ListSink):
+        async def send(self, event: Event, trace: str | None = None) -> None:
+            self.append(event)
+            if isinstance(event, PriceGap):
+                await asyncio.Event().wait()
+
+    async def serving(socket: ServerConnection) -> None:
+        await socket.send(MATCH % 1)
+        await socket.wait_closed()
+
+    async def check() -> None:
+        async with venue(serving) as connector:
+            sink = FullSink()
+            feed = runner.run(Connector(url=connector.url), sink, Pulse("producer/test", 0))
+            task = asyncio.create_task(feed)
+            await until(lambda: sink)
+            task.cancel()
+            await asyncio.wait([task], timeout=10)
+            assert task.cancelled()
+            assert isinstance(sink[-1], PriceGap)
+
+    asyncio.run(check())
 
 
 def test_pauses_double_to_a_cap_with_jitter_and_start_over() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,11 +21,11 @@ from streams.connectors.supervisor import supervise
 from streams.embedded import stack as embedded
 from streams.embedded.home import Home
 from streams.embedded.stack import StackInfo
-from streams.events import EncodedEvent, Event
+from streams.events import EncodedEvent, Event, PriceTrade
 from streams.heartbeat import Pulse
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
-from tests.streams.tape import records_of
+from tests.streams.tape import events_of, records_of
 from tests.survival import misfortunes
 
 MATCH = (
@@ -144,6 +145,43 @@ async def test_a_second_instance_stands_by_and_takes_over_from_a_clean_stop(
             task.cancel()
             await until(lambda: second.frames > 5)
             assert venue.clients == 1
+
+
+class VouchingParser(CoinbaseParser):
+    """Lacks nothing of what came before its last tick."""
+
+    def tick(self, now: int) -> None:
+        super().tick(now)
+        self.complete_until = now
+
+
+class VouchingConnector(CoinbaseConnector):
+    def price_parser(
+        self, connection: str, opened: int, recovery: Recovery | None
+    ) -> CoinbaseParser:
+        parser = VouchingParser(self.venue, connection, self.trades, recovery)
+        parser.say("{}")
+        return parser
+
+
+async def test_the_log_is_vouched_for_only_once_it_holds_what_was_parsed(own_home: Home) -> None:
+    info = await asyncio.to_thread(embedded.start, own_home.path, with_postgres=False)
+    endpoints = Endpoints(info.brokers, {}, "", True, True)
+    ensure_topics(endpoints)
+    async with Venue().listening() as venue:
+        connector = VouchingConnector(symbols=(venue.symbol,), url=venue.url, rest_url=None)
+        async with supervised(connector, endpoints) as (pulse, _):
+            await until(lambda: pulse.complete_until)
+            misfortunes.kill_kafka(own_home)
+            killed = time.time_ns() // 1000
+            await until(lambda: (pulse.parsed_until or 0) > killed + 2_000_000)
+            assert pulse.complete_until is not None
+            assert pulse.complete_until <= killed
+            await asyncio.to_thread(embedded.start, own_home.path, with_postgres=False)
+            await until(lambda: (pulse.complete_until or 0) > killed + 2_000_000)
+            events = await events_of(info.brokers, "price.ticks", f"coinbase:{venue.symbol}")
+            known = max(one.received for one in events if isinstance(one, PriceTrade))
+            assert known >= pulse.complete_until
 
 
 async def test_a_stop_while_the_broker_is_away_ends_and_tells_what_is_not_acknowledged(

@@ -159,6 +159,29 @@ async def test_what_gaps_in_the_log_name_and_nobody_told_is_asked_for(
     assert [one for one in again.outgoing() if isinstance(one, Request)] == said
 
 
+async def test_without_a_trade_before_it_a_gap_is_asked_for_from_an_hour_before(
+    endpoints: Endpoints,
+) -> None:
+    connector = KrakenConnector(symbols=(symbol := a_symbol(),))
+    await produced(endpoints, price_gap("kraken", symbol, 8, 9))
+    await connector.prepare(endpoints)
+    hour = 3_600_000_000
+    assert connector.recovery.missing() == [Missed(symbol, 8, 9, NOW - hour)]
+
+
+async def test_what_was_asked_for_before_a_crash_is_asked_for_again(endpoints: Endpoints) -> None:
+    connector = CoinbaseConnector(symbols=(symbol := a_symbol(),))
+    parser = connector.parser("c", NOW)
+    told = [Missed(symbol, 8, 12, NOW)]  # longer ago than the end of the log that is read
+    parser.ask(told)
+    await produced(endpoints, trade("coinbase", symbol, "9", NOW + 1))
+    await connector.prepare(endpoints)
+    assert connector.recovery.missing() == [
+        Missed(symbol, 8, 9, NOW),
+        Missed(symbol, 10, 12, NOW + 1),
+    ]
+
+
 async def test_without_trades_in_the_log_none_is_missing(endpoints: Endpoints) -> None:
     connector = CoinbaseConnector(symbols=(symbol := a_symbol(),))
     await connector.prepare(endpoints)

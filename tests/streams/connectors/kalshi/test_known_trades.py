@@ -12,7 +12,7 @@ from streams.connectors.kalshi.known_trades import KnownTrades
 
 ACTS = (
     *("open", "overlook", "trade", "trade", "lose", "close", "cut", "connect", "die", "answer"),
-    *("ask", "reply", "tick"),
+    *("ask", "reply", "reply_in_part", "tick"),
 )
 
 #: A trade is lost, and asked for by a connection that ends before the answer.
@@ -75,6 +75,8 @@ class Life:
                 self.ask()
             case "reply":
                 self.reply()
+            case "reply_in_part":
+                self.reply(is_whole=False)
             case "tick":
                 self.known.confirm()
 
@@ -116,7 +118,8 @@ class Life:
             self.known.listing()
             self.listing = list(self.open)
 
-    def reply(self) -> None:
+    def reply(self, *, is_whole: bool = True) -> None:
+        """In part, what it says of markets that ended cannot be read."""
         if self.listing is None:
             return
         for ticker in self.listing:
@@ -124,9 +127,11 @@ class Life:
                 self.known.listed(ticker, self.now, self.now)
                 self.followed.add(ticker)
         self.listing = None
-        for ticker, closed in self.closed.items():
-            self.known.found_ended(ticker, closed, self.now)
-        self.known.all_listed(self.now)
+        self.known.open_listed(self.now)
+        if is_whole:
+            for ticker, closed in self.closed.items():
+                self.known.found_ended(ticker, closed, self.now)
+            self.known.all_listed()
 
     def die(self) -> None:
         """Another process goes on with what this one told last."""
