@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Self
+from weakref import WeakValueDictionary
 
 import structlog
 from aiolimiter import AsyncLimiter
@@ -30,6 +31,9 @@ _LEARN_AGAIN = 60.0
 #: The limits known before do until then. Seconds.
 _LEARN_WITHIN = 5.0
 
+#: By address, key and bucket, while they are in use.
+_LIMITERS: WeakValueDictionary[tuple[str, str | None, Bucket], AsyncLimiter] = WeakValueDictionary()
+
 _LIMITS = Request("/account/limits")
 _COSTS = Request("/account/endpoint_costs")
 
@@ -49,8 +53,9 @@ class KalshiRest(RestClient):
         self._key = key
         self._costs = DEFAULT_COSTS
         self._learn_at = 0.0
-        limiter = _limiter(self.bucket)
-        super().__init__("kalshi", environment.rest, limiter, patience or Patience())
+        super().__init__(
+            "kalshi", environment.rest, self._shared(self.bucket), patience or Patience()
+        )
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
@@ -84,8 +89,7 @@ class KalshiRest(RestClient):
         try:
             async with asyncio.timeout(_LEARN_WITHIN):
                 bucket = limits.read_bucket(await self.attempt(_LIMITS))
-                if bucket != self.bucket:
-                    self.bucket, self._limiter = bucket, _limiter(bucket)
+                self.bucket, self._limiter = bucket, self._shared(bucket)
                 self._costs = limits.costs(await self.attempt(_COSTS))
         except (Rejected, FrameError) as fault:  # a venue that does not tell them, as it seems
             log.info("no rate limits told", reason=str(fault), per_second=self.bucket.per_second)
@@ -94,6 +98,8 @@ class KalshiRest(RestClient):
             reason = str(fault) or f"no answer in {_LEARN_WITHIN:g} s"
             log.warning("rate limits not learned", reason=reason, again_in_s=_LEARN_AGAIN)
 
-
-def _limiter(bucket: Bucket) -> AsyncLimiter:
-    return AsyncLimiter(bucket.capacity, bucket.capacity / bucket.per_second)
+    def _shared(self, bucket: Bucket) -> AsyncLimiter:
+        """One for all that ask with this key in this process: the limits are the account's."""
+        of = self._environment.rest, None if self._key is None else self._key.id, bucket
+        made = AsyncLimiter(bucket.capacity, bucket.capacity / bucket.per_second)
+        return _LIMITERS.setdefault(of, made)

@@ -175,6 +175,20 @@ async def test_requests_wait_for_their_tokens() -> None:
         assert time.monotonic() - begun >= 0.9
 
 
+async def test_all_that_ask_with_one_key_share_the_account_s_bucket() -> None:
+    """Of 35 tokens each of two clients takes 10 to learn the costs, and 10 for what it asks."""
+    small = {**LIMITS, "read": {"refill_rate": 1, "bucket_capacity": 35}}
+    server = telling(lambda _: reply(), limits=reply(orjson.dumps(small)))
+    async with asking(server) as first:
+        environment = Environment("prod", f"{server.url}/trade-api/v2", "ws://127.0.0.1:1")
+        async with KalshiRest(environment, KEY, BRISK) as second:
+            await first.get(FILLS)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(second.get(FILLS), 0.5)
+        async with KalshiRest(environment, None, BRISK) as public:
+            await public.get(FILLS)
+
+
 async def test_a_request_that_costs_more_than_the_bucket_holds_is_asked_all_the_same() -> None:
     small = {**LIMITS, "read": {"refill_rate": 1000, "bucket_capacity": 5}}
     server = telling(lambda _: reply(b"[1]"), limits=reply(orjson.dumps(small)))
