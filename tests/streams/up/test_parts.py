@@ -408,7 +408,7 @@ def test_what_a_child_says_when_its_stop_fails_is_not_lost(tmp_path: Path) -> No
     code = "import sys, signal; signal.signal(15, lambda *_: sys.exit('tape: 7 events are lost'))"
     child = python("produce", f"{code}; print(1, flush=True); signal.pause()", tmp_path)
     child.start()
-    while not child.log.stat().st_size:
+    while not child.log.read_bytes().endswith(b"\n"):  # `1` and the end of its line come apart
         time.sleep(0.01)
     stop_all([child])
     assert str(child.complaint) == "produce did not stop cleanly: 7 events are lost"
