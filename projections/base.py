@@ -98,6 +98,9 @@ class Projection(ABC, Generic[F]):
     topics: ClassVar[tuple[str, ...]]
     #: The tables that get a stable name, a view of that name over the current generation.
     tables: ClassVar[tuple[str, ...]]
+    #: Those of them that get their keys and indexes after loading, in a rebuild. `load` must not
+    #: rely on these, and `derive` settles what they would have refused.
+    bulk_tables: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def sql_path(cls) -> Path:
@@ -143,6 +146,19 @@ class Projection(ABC, Generic[F]):
         and results come later (to ask for a result costs a round trip) and COPY is not supported.
         Where that fails, the same facts come again, outside of pipeline mode and under a savepoint.
         """
+
+    async def load(self, connection: Connection, facts: F) -> None:
+        """Write the facts into a generation that nobody reads yet; `derive` may do the rest.
+
+        Several processes load at once, each some partitions. Never in pipeline mode.
+        """
+        await self.write(connection, facts)
+
+    async def settle(self, connection: Connection) -> None:
+        """Make the bulk tables fit for their keys, which they would not get as they are."""
+
+    async def derive(self, connection: Connection) -> None:
+        """Write what `load` left out, once all is loaded; in the transaction of the caller."""
 
 
 class Recorded(NamedTuple):

@@ -8,6 +8,7 @@ worker that lost its partition without noticing cannot commit.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from psycopg import errors
@@ -23,6 +24,7 @@ select generation, version,
     exists(select from public._yoyo_migration where migration_id = %(newest)s)
 from public.generations
 where projection = %(projection)s and is_current
+for share
 """
 
 _CLAIM = """
@@ -80,18 +82,17 @@ class LogStart:
 
 
 async def current_generation(connection: Connection, projection: str, version: int) -> int:
-    """The number of the generation that is live.
+    """The number of the generation that is live, which stays so until the transaction ends.
 
     Raises Refusal when there is none, when it was made by another version of the projection, or
     when the database is not migrated as far as this program needs it.
     """
-    try:
-        cursor = await connection.execute(
-            _CURRENT, {"projection": projection, "newest": _NEWEST_MIGRATION}
-        )
-        row = await cursor.fetchone()
-    except errors.UndefinedTable:
-        row = None
+    row = None
+    with suppress(errors.UndefinedTable):
+        # Whoever waited for a swap finds the old generation current no more, and the new one
+        # only by asking again.
+        for _ in range(2):
+            row = row or await _current(connection, projection)
     if row is None:
         raise Refusal(f"{projection} has no tables yet: run `tape db migrate`")
     generation, made_by, is_migrated = row
@@ -104,6 +105,11 @@ async def current_generation(connection: Connection, projection: str, version: i
             " or start the program that fits the tables"
         )
     return int(generation)
+
+
+async def _current(connection: Connection, projection: str) -> tuple[int, int, bool] | None:
+    parameters = {"projection": projection, "newest": _NEWEST_MIGRATION}
+    return await (await connection.execute(_CURRENT, parameters)).fetchone()
 
 
 async def claim(

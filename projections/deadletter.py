@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
@@ -25,6 +26,13 @@ insert into public.dead_letters
     (projection, topic, topic_id, partition, "offset", key, headers, value, error, appended)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 on conflict (projection, topic_id, partition, "offset") do nothing
+"""
+
+_INSERT_BUILT = """
+insert into public.built_dead_letters
+    (projection, generation, topic, topic_id, partition, "offset", key, headers, value, error,
+    appended)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 _RECENT = """
@@ -69,24 +77,35 @@ async def insert(
 ) -> None:
     """Keep refused records as rows, in the transaction of the caller."""
     async with connection.cursor() as cursor:
-        await cursor.executemany(
-            _INSERT,
-            [
-                (
-                    projection,
-                    item.source.topic,
-                    topic_ids[item.source.topic],
-                    item.source.partition,
-                    item.record.offset,
-                    item.record.key,
-                    Jsonb(header_json(item.record.headers)),
-                    item.record.value,
-                    item.error.replace("\0", "\\0"),
-                    moment(item.record.timestamp * 1000),
-                )
-                for item in refused
-            ],
-        )
+        rows = [(projection, *_row(topic_ids, item)) for item in refused]
+        await cursor.executemany(_INSERT, rows)
+
+
+async def insert_built(
+    connection: Connection,
+    projection: str,
+    generation: int,
+    topic_ids: Mapping[str, str],
+    refused: Sequence[Refused],
+) -> None:
+    """Keep what a generation that is being built refused, in the transaction of the caller."""
+    async with connection.cursor() as cursor:
+        rows = [(projection, generation, *_row(topic_ids, item)) for item in refused]
+        await cursor.executemany(_INSERT_BUILT, rows)
+
+
+def _row(topic_ids: Mapping[str, str], item: Refused) -> tuple[Any, ...]:
+    return (
+        item.source.topic,
+        topic_ids[item.source.topic],
+        item.source.partition,
+        item.record.offset,
+        item.record.key,
+        Jsonb(header_json(item.record.headers)),
+        item.record.value,
+        item.error.replace("\0", "\\0"),
+        moment(item.record.timestamp * 1000),
+    )
 
 
 class Watch:

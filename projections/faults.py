@@ -35,3 +35,10 @@ def is_data_fault(error: BaseException) -> bool:
 def is_timeout(error: BaseException) -> bool:
     """Whether the transaction lasted longer than the server allows a live unit."""
     return isinstance(error, psycopg.Error) and error.sqlstate in _TRANSACTION_TIMEOUT
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line: its kind, SQLSTATE where there is one, and what it said."""
+    state = getattr(error, "sqlstate", None)
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}{f' ({state})' if state else ''}: {text}"

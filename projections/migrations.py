@@ -15,13 +15,19 @@ from yoyo.backends import DatabaseBackend
 
 from projections.base import SQL, Connection, Projection
 from projections.database import connect
-from projections.generation import create_first
+from projections.generation import create
+from projections.names import point_names_at
 
 VIEWS = SQL / "views"
 
 #: The advisory lock of migrations, any number that nobody else uses.
 _LOCK = 0x7461_7065
 _LOCK_TIMEOUT_MS = "30000"
+_EXISTS = "select 1 from public.generations where projection = %s"
+_INSERT = """
+insert into public.generations (projection, generation, version, is_current, built)
+values (%s, 1, %s, true, now())
+"""
 #: What the server says where a view stands on something that is not there.
 _LACKING = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
 
@@ -51,11 +57,25 @@ async def migrate(dsn: str, projections: Iterable[Projection[Any]]) -> list[str]
         done += [f"migration {migration.id}" for migration in pending]
         created = await create_first(connection, projections)
         done += [f"tables of {name}, generation 1" for name in created]
-        await _create_views(connection)
+        await create_views(connection)
     return done
 
 
-async def _create_views(connection: Connection) -> None:
+async def create_first(connection: Connection, projections: Iterable[Projection[Any]]) -> list[str]:
+    """Give each projection that has no tables its first generation; returns their names."""
+    created = []
+    for projection in projections:
+        if await (await connection.execute(_EXISTS, [projection.name])).fetchone():
+            continue
+        async with connection.transaction():
+            await connection.execute(_INSERT, [projection.name, projection.version])
+            await create(connection, projection, 1)
+            await point_names_at(connection, projection, 1)
+        created.append(projection.name)
+    return created
+
+
+async def create_views(connection: Connection) -> None:
     """Create or replace every view; one that stands on another waits for it.
 
     Raises what a view lacks, where no other brings it.

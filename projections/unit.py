@@ -32,8 +32,9 @@ from projections.base import (
 from projections.checkpoint import Checkpoint, LogStart, Span
 from projections.database import CLAIM_SETTINGS, at_once, connect
 from projections.errors import Fenced, Refusal
-from projections.faults import is_data_fault, is_timeout
+from projections.faults import describe, is_data_fault, is_timeout
 from projections.generation import schema_name
+from projections.isolation import halves, write_or_refuse
 
 log = structlog.get_logger(__name__)
 
@@ -64,20 +65,6 @@ def spans(
             first = before.start
         result[batch.source] = Span(first, until, claims[batch.source].epoch)
     return result
-
-
-def halves(batches: Sequence[Batch]) -> tuple[list[Batch], list[Batch]]:
-    """The same records in two parts of equal size, order kept."""
-    middle = count_records(batches) // 2
-    first: list[Batch] = []
-    second: list[Batch] = []
-    for batch in batches:
-        if head := batch.records[: max(middle, 0)]:
-            first.append(Batch(batch.source, head))
-        if tail := batch.records[max(middle, 0) :]:
-            second.append(Batch(batch.source, tail))
-        middle -= len(batch.records)
-    return first, second
 
 
 def _may_go_step_by_step(error: Exception) -> bool:
@@ -261,7 +248,9 @@ class Projector:
         connection, side = await self._connections()
         async with connection.transaction():
             await self._advance(connection, unit)
-            refused = await self._project(connection, side, batches, decoded)
+            refused = await write_or_refuse(
+                self.projection, self.projection.write, connection, side, batches, decoded
+            )
             self._watch.check(refused, unit)
             await self._bury(connection, refused)
         self._watch.committed(refused, unit)
@@ -272,41 +261,6 @@ class Projector:
     async def _bury(self, connection: Connection, refused: Sequence[Refused]) -> None:
         if refused:
             await deadletter.insert(connection, self.projection.name, self._topic_ids, refused)
-
-    async def _project(
-        self,
-        connection: Connection,
-        side: Connection,
-        batches: Sequence[Batch],
-        decoded: Decoded[Any] | None = None,
-        *,
-        is_last_try: bool = False,
-    ) -> list[Refused]:
-        """Write the rows; whatever makes that fail is isolated by halving, and returned.
-
-        A record that fails alone is tried once more: what the projection remembered, or what
-        another worker was just writing, may have been the reason.
-        """
-        try:
-            decoded = decoded or self.projection.decode(batches)
-            decoded = await self.projection.prepare(side, batches, decoded)
-            async with connection.transaction():
-                await self.projection.write(connection, decoded.facts)
-        except Exception as error:
-            if not is_data_fault(error):
-                raise
-            fault = describe(error)  # the error itself would keep what was decoded from being freed
-        else:
-            return decoded.refused
-        if count_records(batches) == 1:
-            if not is_last_try:
-                return await self._project(connection, side, batches, is_last_try=True)
-            return [Refused(batches[0].source, batches[0].records[0], fault)]
-        first, second = halves(batches)
-        return [
-            *await self._project(connection, side, first),
-            *await self._project(connection, side, second),
-        ]
 
     async def _succeeded(self, unit: Mapping[Partition, Span]) -> bool:
         """Whether a refused unit had in fact been committed before: the reply to COMMIT was lost.
@@ -358,10 +312,3 @@ class Projector:
         )
         await self.close()
         await asyncio.sleep(delay)
-
-
-def describe(error: BaseException) -> str:
-    """An error in one line: its kind, SQLSTATE where there is one, and what it said."""
-    state = getattr(error, "sqlstate", None)
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}{f' ({state})' if state else ''}: {text}"

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from projections.account.derived import derive, other_markets
-from projections.account.facts import TABLES, Row
+from projections.account.derived import all_markets, derive, other_markets
+from projections.account.facts import TABLES, TRADING, Row
 from projections.account.market import Market
 from projections.account.rows import Rows, rows_of
-from projections.account.store import find, store
+from projections.account.store import Arrived, find, store
 from projections.base import Batch, Connection, Decoded, Projection, read_events
 from projections.database import BY_INDEX, pipelined
 from projections.locks import lock_keys
 
 __all__ = ["Account"]
-
-#: Trades, positions and cash follow from these.
-_TRADING = frozenset({"commands", "trade_events", "orders", "fills", "settlements"})
 
 
 class Account(Projection[Rows]):
@@ -47,14 +44,29 @@ class Account(Projection[Rows]):
             await self._lock_facts(connection, facts)
             await self._write(connection, facts)
 
+    async def load(self, connection: Connection, facts: Rows) -> None:
+        """The facts alone. In a large transaction the plan of an empty table must not stay."""
+        async with pipelined(connection):
+            await connection.execute(BY_INDEX)
+            await self._lock_facts(connection, facts)
+            await lock_keys(connection, self.name, _keys(facts))
+            for arrived in await self._find(connection, facts):
+                await store(connection, arrived)
+
+    async def derive(self, connection: Connection) -> None:
+        await connection.execute(BY_INDEX)
+        async for markets in all_markets(connection):
+            async with pipelined(connection):
+                await derive(connection, markets)
+
     async def _write(self, connection: Connection, facts: Rows) -> None:
         locked = _keys(facts)
         await lock_keys(connection, self.name, locked)
         touched: set[Market] = set()
         tickets: set[str] = set()
-        for arrived in [await find(connection, TABLES[name], facts[name]) for name in facts]:
+        for arrived in await self._find(connection, facts):
             written = await store(connection, arrived)
-            if arrived.table.name in _TRADING:
+            if arrived.table.name in TRADING:
                 touched |= {Market(row["account"], row["ticker"]) for row in written}
             if arrived.table.name == "commands":
                 tickets = _opened(written)  # those too that a command no longer opens
@@ -67,6 +79,9 @@ class Account(Projection[Rows]):
         if touched:
             await derive(connection, touched)
 
+    async def _find(self, connection: Connection, facts: Rows) -> list[Arrived]:
+        return [await find(connection, TABLES[name], facts[name]) for name in facts]
+
     async def _lock_facts(self, connection: Connection, rows: Rows) -> None:
         """A legacy row and the native one of its key may be of different markets.
 
@@ -74,7 +89,7 @@ class Account(Projection[Rows]):
         """
         native: set[str] = set()
         legacy: set[str] = set()
-        for name in _TRADING & rows.keys():
+        for name in TRADING & rows.keys():
             for row in rows[name]:
                 *key, origin = TABLES[name].key_of(row)
                 (legacy if origin == "legacy" else native).add(f"{name}{key}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
+from projections.account.facts import TRADING
 from projections.account.market import Market, MarketFacts
 from projections.account.reading import arguments, ask, facts_of
 from projections.account.reckoning import Derived, reckon
@@ -18,11 +19,22 @@ _OTHER_MARKETS = """
 select distinct account, ticker from commands where kind = 'open' and ticket_id = any(%s)
 """
 
+_ALL_MARKETS = " union ".join(f"select account, ticker from {name}" for name in sorted(TRADING))
+#: Of so many markets the facts are held at once, when all are reckoned.
+_MARKETS_READ = 1_000
+
 
 async def other_markets(connection: Connection, tickets: Sequence[str]) -> set[Market]:
     """Every market that has an open command of one of these tickets."""
     cursor = await connection.execute(_OTHER_MARKETS, [tickets])
     return {Market(*row) for row in await cursor.fetchall()}
+
+
+async def all_markets(connection: Connection) -> AsyncIterator[list[Market]]:
+    """Every market that has facts from which something follows, some at a time."""
+    cursor = await connection.execute(_ALL_MARKETS)
+    while rows := await cursor.fetchmany(_MARKETS_READ):
+        yield [Market(*row) for row in rows]
 
 
 async def derive(connection: Connection, markets: Iterable[Market]) -> None:

@@ -215,3 +215,6 @@ _TABLES = (
 
 #: Every table of facts, by name.
 TABLES: Mapping[str, FactTable] = {table.name: table for table in _TABLES}
+
+#: Trades, positions and cash follow from these.
+TRADING = frozenset({"commands", "trade_events", "orders", "fills", "settlements"})

@@ -9,7 +9,7 @@ import polars as pl
 from psycopg import errors
 
 from projections.base import SMALL_UNIT, Batch, Connection, Decoded, Projection, Refused
-from projections.prices import columns, derived
+from projections.prices import columns, derived, history
 from projections.prices.facts import Facts, as_timestamps, months_of
 from projections.prices.history import History, lines
 from projections.prices.months import Months, close_old
@@ -37,6 +37,7 @@ class Prices(Projection[Facts]):
         "price_conflicts",
         "price_months",
     )
+    bulk_tables = ("price_history",)
 
     #: Gives the times of trades as the table has them (the benchmarks' table has integers).
     timed = staticmethod(as_timestamps)
@@ -96,3 +97,13 @@ class Prices(Projection[Facts]):
             raise MonthClosed(_CLOSED) from error
         await derived.write_seconds(connection, self.name, facts.trades)
         await derived.write_latest(connection, facts.trades, facts.quotes)
+
+    async def load(self, connection: Connection, facts: Facts) -> None:
+        await history.load(connection, self.timed(facts.trades), facts.lines)
+        await derived.write_latest(connection, facts.trades, facts.quotes)
+
+    async def settle(self, connection: Connection) -> None:
+        await history.settle(connection)
+
+    async def derive(self, connection: Connection) -> None:
+        await derived.write_all_seconds(connection)

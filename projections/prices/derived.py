@@ -13,15 +13,8 @@ from streams.events.types import moment
 
 _SECOND_US = 1_000_000
 
-# Recomputed from the facts, so that any order of arrival gives the same row.
-_SECONDS = """
-insert into price_seconds
-    (venue, symbol, second, first_time, first_trade_id, open, high, low, close, volume, trades)
-select t.venue, t.symbol, t.second, f.*
-from json_to_recordset(%s::json) as v (venue text, symbol text, epoch bigint)
-cross join lateral (select v.venue, v.symbol, to_timestamp(v.epoch) as second) as t
-cross join lateral (
-    select
+# What a second has of its trades `h`.
+_OF_SECOND = """
         (array_agg(h.time order by h.time, h.sequence, h.trade_id collate "C"))[1],
         (array_agg(h.trade_id order by h.time, h.sequence, h.trade_id collate "C"))[1],
         (array_agg(h.price order by h.time, h.sequence, h.trade_id collate "C"))[1],
@@ -30,6 +23,19 @@ cross join lateral (
         (array_agg(h.price order by h.time, h.sequence, h.trade_id collate "C"))[count(*)::integer],
         coalesce(sum(h.size), 0),
         count(*)
+"""
+_COLUMNS = (
+    "venue, symbol, second, first_time, first_trade_id, open, high, low, close, volume, trades"
+)
+
+# Recomputed from the facts, so that any order of arrival gives the same row.
+_SECONDS = f"""
+insert into price_seconds ({_COLUMNS})
+select t.venue, t.symbol, t.second, f.*
+from json_to_recordset(%s::json) as v (venue text, symbol text, epoch bigint)
+cross join lateral (select v.venue, v.symbol, to_timestamp(v.epoch) as second) as t
+cross join lateral (
+    select {_OF_SECOND}
     from price_history as h
     where h.venue = t.venue and h.symbol = t.symbol
         and h.time >= t.second and h.time < t.second + interval '1 second'
@@ -38,6 +44,13 @@ on conflict (venue, symbol, second) do update
 set first_time = excluded.first_time, first_trade_id = excluded.first_trade_id,
     open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
     volume = excluded.volume, trades = excluded.trades
+"""
+
+_ALL_SECONDS = f"""
+insert into price_seconds ({_COLUMNS})
+select h.venue, h.symbol, date_trunc('second', h.time), {_OF_SECOND}
+from price_history as h
+group by 1, 2, 3
 """
 
 # Folded forward in offset order: a later record wins unless its own time is older.
@@ -84,6 +97,11 @@ async def write_seconds(connection: Connection, projection: str, trades: pl.Data
         {"venue": venue, "symbol": symbol, "epoch": epoch} for venue, symbol, epoch in touched
     ]
     await connection.execute(_SECONDS, [orjson.dumps(seconds).decode()])
+
+
+async def write_all_seconds(connection: Connection) -> None:
+    """Fill the empty table of seconds from the whole history."""
+    await connection.execute(_ALL_SECONDS)
 
 
 async def write_latest(connection: Connection, trades: pl.DataFrame, quotes: pl.DataFrame) -> None:

@@ -147,6 +147,33 @@ where h.venue = least.venue and h.symbol = least.symbol and h.time = least.time
     and h.trade_id = least.trade_id
 """
 
+# In a rebuild all are loaded first. The first of a key by its place in the log stays, as it does
+# where units come one after the other.
+_TAKE_REPEATED_OUT = f"""
+insert into repeated_trades ({_COLUMNS})
+select {", ".join("h." + name for name in _COLUMNS.split(", "))}
+from price_history as h
+join (
+    select venue, symbol, time, trade_id from price_history group by 1, 2, 3, 4 having count(*) > 1
+) as k using (venue, symbol, time, trade_id);
+
+delete from price_history as h
+using (select distinct venue, symbol, time, trade_id from repeated_trades) as k
+where h.venue = k.venue and h.symbol = k.symbol and h.time = k.time and h.trade_id = k.trade_id;
+
+insert into price_history ({_COLUMNS})
+select distinct on (venue, symbol, time, trade_id) {_COLUMNS}
+from repeated_trades
+order by venue, symbol, time, trade_id, "partition", "offset";
+
+delete from repeated_trades as r
+using price_history as h
+where h.venue = r.venue and h.symbol = r.symbol and h.time = r.time and h.trade_id = r.trade_id
+    and h."partition" = r."partition" and h."offset" = r."offset";
+
+analyze repeated_trades;
+"""
+
 #: After a repeat, this many units are looked through at once, for repeats come in swarms.
 _UNITS_LOOKED_THROUGH = 32
 
@@ -185,6 +212,21 @@ class History:
         except errors.UniqueViolation:
             self._look_through_next = _UNITS_LOOKED_THROUGH
             await _write_looking_through(connection, trades)
+
+
+async def load(connection: Connection, trades: pl.DataFrame, ready: bytes | None) -> None:
+    """Add trades as they come, repeats and all, to a table without its key; `settle` does the rest.
+
+    See History.write.
+    """
+    if trades.height:
+        await _copy_lines(connection, _COPY, ready or lines(trades))
+
+
+async def settle(connection: Connection) -> None:
+    """Leave one row for each key of what was loaded, as if unit after unit had been written."""
+    for statement in (_STAGING, _TAKE_REPEATED_OUT, _FILL, _DIFFERENT, _WINNERS):
+        await connection.execute(statement)
 
 
 async def _write_looking_through(connection: Connection, trades: pl.DataFrame) -> None:

@@ -16,6 +16,7 @@ from streams.cli import (
     expire,
     pnl,
     produce,
+    rebuild,
     record,
     replay,
     simulate,
@@ -66,6 +67,7 @@ app.command(name="worker")(worker.worker)
 app.command(name="produce")(produce.produce)
 app.command(name="record")(record.record)
 app.command(name="replay")(replay.replay)
+app.command(name="rebuild")(rebuild.rebuild)
 app.command(name="expire")(expire.expire)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="pnl")(pnl.pnl)

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from projections import PROJECTIONS, generation, migrations
+from projections import PROJECTIONS, generation, migrations, names
 from projections.database import connect
 from projections.errors import Refusal
 from projections.migrations import migrate, status
@@ -27,6 +27,7 @@ NAMES = [
     *("0001_spine", "0002_reference_venues", "0003_advance_checkpoints"),
     "0004_market_venue",
     "0005_dead_letters_done",
+    "0007_rebuilds",
 ]
 ALL = [f"migration {name}" for name in NAMES]
 TABLES = [f"tables of {name}, generation 1" for name in PROJECTIONS]
@@ -134,10 +135,10 @@ async def test_stable_names_show_the_tables_of_the_current_generation(migrated_d
     await projector.close()
     async with await connect(migrated_dsn, "test", {}) as connection, connection.transaction():
         await generation.create(connection, Tally(), 2)
-        await generation.point_names_at(connection, Tally(), 2)
+        await names.point_names_at(connection, Tally(), 2)
     assert rows(migrated_dsn, "tally_trades") == []
     async with await connect(migrated_dsn, "test", {}) as connection:
-        await generation.point_names_at(connection, Tally(), 1)
+        await names.point_names_at(connection, Tally(), 1)
     assert len(rows(migrated_dsn, "tally_trades")) == 1
 
 

@@ -1,0 +1,92 @@
+"""Dead letters of a generation that is being built, beside those of the live one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg.rows import class_row
+
+from projections.base import Connection, Partition
+
+_MORE = """
+select b.topic, b.partition, b."offset", b.error, count(*) over () as in_all
+from public.built_dead_letters as b
+where b.projection = %s and b.generation = %s
+    and not exists (
+        select from public.dead_letters as d
+        where d.projection = b.projection and d.topic_id = b.topic_id
+            and d.partition = b.partition and d."offset" = b."offset"
+    )
+order by b.topic, b.partition, b."offset"
+limit 5
+"""
+
+# What the live generation had refused and this one took: from where it began to read.
+_DONE = """
+update public.dead_letters as d
+set done = now()
+from unnest(%(topics)s::text[], %(partitions)s::integer[], %(starts)s::bigint[])
+    as s (topic, partition, start),
+    public.checkpoints as c
+where c.projection = %(projection)s and c.generation = %(generation)s
+    and c.topic = s.topic and c.partition = s.partition
+    and d.projection = c.projection and d.topic_id = c.topic_id and d.partition = c.partition
+    and d."offset" >= s.start and d."offset" < c.next_offset and d.done is null
+    and not exists (
+        select from public.built_dead_letters as b
+        where b.projection = d.projection and b.generation = c.generation
+            and b.topic_id = d.topic_id and b.partition = d.partition and b."offset" = d."offset"
+    )
+"""
+_TAKE_OVER = """
+insert into public.dead_letters
+    (projection, topic, topic_id, partition, "offset", key, headers, value, error, appended)
+select projection, topic, topic_id, partition, "offset", key, headers, value, error, appended
+from public.built_dead_letters
+where projection = %(projection)s and generation = %(generation)s
+on conflict (projection, topic_id, partition, "offset") do nothing
+"""
+_FORGET = """
+delete from public.built_dead_letters
+where projection = %(projection)s and generation = %(generation)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """A dead letter that the live generation does not have, one of `in_all`."""
+
+    topic: str
+    partition: int
+    offset: int
+    error: str
+    in_all: int
+
+
+async def more_than_live(
+    connection: Connection, projection: str, generation: int
+) -> Sequence[More]:
+    """The first few records that this generation refused and the live one did not."""
+    async with connection.cursor(row_factory=class_row(More)) as cursor:
+        return await (await cursor.execute(_MORE, [projection, generation])).fetchall()
+
+
+async def take_over(
+    connection: Connection, projection: str, generation: int, starts: Mapping[Partition, int]
+) -> None:
+    """Make them the projection's dead letters, in the transaction of the swap.
+
+    `starts` is where the generation began to read: what was refused live before it still waits,
+    and what was refused live behind it and is projected now is done.
+    """
+    sources = sorted(starts)
+    about = {
+        "projection": projection,
+        "generation": generation,
+        "topics": [source.topic for source in sources],
+        "partitions": [source.partition for source in sources],
+        "starts": [starts[source] for source in sources],
+    }
+    for statement in (_DONE, _TAKE_OVER, _FORGET):
+        await connection.execute(statement, about)

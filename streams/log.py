@@ -1,0 +1,117 @@
+"""Reading topics from one offset to another, outside of any consumer group."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from projections.base import Batch, Partition
+from streams.errors import UserError
+from streams.settings import Endpoints
+
+__all__ = ["Bounds", "LogReader"]
+
+#: (first offset, offset behind the last) of a partition.
+Bounds = tuple[int, int]
+
+_FETCH_BYTES = 1024 * 1024
+_POLL_MS = 500
+
+
+class LogReader:
+    """One consumer, assigned and not subscribed: it disturbs no group, and commits nothing."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, endpoints: Endpoints) -> AsyncIterator[LogReader]:
+        """Connect. Raises UserError where the broker is out of reach."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=endpoints.brokers,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            **endpoints.kafka,
+        )
+        try:
+            await consumer.start()
+        except (KafkaError, OSError) as error:
+            await consumer.stop()
+            raise _unreachable(endpoints, error) from error
+        try:
+            yield cls(consumer)
+        except KafkaError as error:
+            raise _unreachable(endpoints, error) from error
+        finally:
+            await consumer.stop()
+
+    async def bounds(
+        self, partitions: Mapping[Partition, Any] | set[Partition]
+    ) -> dict[Partition, Bounds]:
+        """The first offset of each partition's log, and the one behind its last."""
+        places = [TopicPartition(*source) for source in partitions]
+        first = await self._consumer.beginning_offsets(places)
+        until = await self._consumer.end_offsets(places)
+        return {Partition(*place): (first[place], until[place]) for place in places}
+
+    async def read(
+        self, starts: Mapping[Partition, int], untils: Mapping[Partition, int], at_once: int
+    ) -> AsyncIterator[list[Batch]]:
+        """Batches from the starts up to and without the untils, some of each partition.
+
+        At most about `at_once` records are given together. Raises UserError where a record is not
+        there any more, or where one is missing.
+        """
+        want = {source: start for source, start in starts.items() if start < untils[source]}
+        self._consumer.assign([TopicPartition(*source) for source in want])
+        for source, start in want.items():
+            self._consumer.seek(TopicPartition(*source), start)
+        while want:
+            try:
+                fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=at_once)
+            except OffsetOutOfRangeError as error:
+                raise UserError(
+                    f"{_places(want)}: the log does not hold these offsets (any more): {error}"
+                ) from error
+            batches = []
+            for place, records in fetched.items():
+                source = Partition(*place)
+                taken = _cut(source, records, want[source], untils[source])
+                if taken:
+                    batches.append(Batch(source, taken))
+                    want[source] = taken[-1].offset + 1
+                if want[source] >= untils[source]:
+                    self._consumer.pause(place)
+                    del want[source]
+            if batches:
+                yield batches
+
+
+def _cut(source: Partition, records: list[Any], want: int, until: int) -> list[Any]:
+    """These records without what lies behind the end; they must follow what was read before."""
+    if records[-1].offset >= until:
+        records = [record for record in records if record.offset < until]
+    if records and (records[0].offset != want or records[-1].offset - want + 1 != len(records)):
+        raise UserError(
+            f"{source}: offset {want} was wanted, and the log gave {records[0].offset} to"
+            f" {records[-1].offset} in {len(records)} records: some are missing, as after"
+            " compaction or a transaction, neither of which a topic may have"
+        )
+    return records
+
+
+def _places(want: Mapping[Partition, int]) -> str:
+    return ", ".join(f"{source}@{offset}" for source, offset in sorted(want.items()))
+
+
+def _unreachable(endpoints: Endpoints, error: BaseException) -> UserError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UserError(
+        f"the broker {endpoints.brokers}: {reason}; `tape doctor` tries the connection"
+    )

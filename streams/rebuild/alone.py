@@ -1,0 +1,90 @@
+"""One rebuild of a projection at a time, and what earlier ones left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from zlib import crc32
+
+from psycopg import errors
+
+from projections import generation
+from projections.base import Connection
+from projections.database import connect
+from projections.generation import Generation, StillUsed
+from streams.errors import UserError
+
+__all__ = ["alone", "clean", "drop", "drop_quietly", "left_over"]
+
+#: The first half of the advisory lock; the second is a hash of the projection's name.
+_LOCK = 0x7265_6275
+#: A lock on tables that someone reads is tried for so long at once (milliseconds), and in all for
+#: so many seconds: whoever comes after it has to wait as well.
+_LOCK_TIMEOUT_MS = "200"
+_PATIENCE = 10.0
+
+
+@asynccontextmanager
+async def alone(projection: str, dsn: str) -> AsyncIterator[Connection]:
+    """A connection that keeps other rebuilds of this projection out.
+
+    Raises UserError where there is one.
+    """
+    settings = {"lock_timeout": _LOCK_TIMEOUT_MS}
+    async with await connect(dsn, f"{projection} rebuild control", settings) as connection:
+        locked = await connection.execute(
+            "select pg_try_advisory_lock(%s, %s)", [_LOCK, crc32(projection.encode()) >> 1]
+        )
+        if not ((await locked.fetchone()) or (False,))[0]:
+            raise UserError(
+                f"{projection} is being rebuilt, verified or explained by another process; wait for"
+                " it, or stop it (its connections are named `tickertape"
+                f" {projection} rebuild` in pg_stat_activity)"
+            )
+        yield connection
+
+
+async def left_over(connection: Connection, projection: str | None = None) -> list[Generation]:
+    """Generations that were never finished; some may just be being built."""
+    return [
+        one
+        for one in await generation.read_all(connection)
+        if one.is_unfinished and projection in (None, one.projection)
+    ]
+
+
+async def clean(connection: Connection, projection: str) -> list[Generation]:
+    """Drop what unfinished rebuilds of this projection left; the caller keeps others out."""
+    found = await left_over(connection, projection)
+    for one in found:
+        if reason := await drop(connection, projection, one.generation):
+            raise UserError(reason)
+    return found
+
+
+async def drop(connection: Connection, projection: str, number: int) -> str | None:
+    """Drop a generation, once nobody reads it; returns why it could not be dropped, if so."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            await generation.drop(connection, projection, number)
+        except StillUsed as error:
+            return str(error)
+        except (errors.LockNotAvailable, errors.DeadlockDetected):
+            if time.monotonic() > deadline:
+                schema = generation.schema_name(projection, number)
+                return f"{schema} stays, because someone has been reading it for {_PATIENCE:.0f} s"
+            await asyncio.sleep(0.1)
+        else:
+            return None
+
+
+async def drop_quietly(dsn: str, projection: str, number: int) -> None:
+    """After a failure: `tape rebuild --clean` does it where this cannot."""
+    with suppress(Exception):
+        async with await connect(
+            dsn, f"{projection} rebuild control", {"lock_timeout": _LOCK_TIMEOUT_MS}
+        ) as connection:
+            await drop(connection, projection, number)

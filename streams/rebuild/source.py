@@ -1,0 +1,51 @@
+"""What there is to rebuild from: a projection's topics, their ids, and the bounds of their logs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import TopicPartition
+
+from projections.base import Partition, Projection
+from projections.checkpoint import LogStart
+from streams.admin import Broker
+from streams.log import Bounds
+from streams.settings import Endpoints
+from streams.topics import topic_ids
+
+__all__ = ["Source", "find_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The topics' ids, and of each partition the first offset and the one behind the last."""
+
+    topic_ids: Mapping[str, str]
+    bounds: Mapping[Partition, Bounds]
+
+    @property
+    def starts(self) -> dict[Partition, LogStart]:
+        """What to claim."""
+        return {
+            source: LogStart(self.topic_ids[source.topic], first)
+            for source, (first, _) in self.bounds.items()
+        }
+
+
+async def find_source(projection: Projection[Any], at: Endpoints) -> Source:
+    """Ask the broker. Raises UserError: it is out of reach, or lacks a topic."""
+    return await asyncio.to_thread(_find, projection, at)
+
+
+def _find(projection: Projection[Any], at: Endpoints) -> Source:
+    ids = topic_ids(at, projection.topics)
+    broker = Broker(at)
+    bounds = {
+        Partition(topic.name, part.id): broker.bounds(TopicPartition(topic.name, part.id))
+        for topic in broker.describe(projection.topics).values()
+        for part in topic.partitions
+    }
+    return Source(ids, dict(sorted(bounds.items())))
