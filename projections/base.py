@@ -9,7 +9,7 @@ same class runs live, in a rebuild and in a test. Adding one is a module, an SQL
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -98,6 +98,12 @@ class Projection(ABC, Generic[F]):
     topics: ClassVar[tuple[str, ...]]
     #: The tables that get a stable name, a view of that name over the current generation.
     tables: ClassVar[tuple[str, ...]]
+    #: Of each table whose rows come from records: an SQL expression for the Kafka key of these, made
+    #: of the row's columns. What only organises the others (a register of months) is not there.
+    kafka_keys: ClassVar[Mapping[str, str]]
+    #: Columns that tell where or when a fact was first met, and not what it says: the same log in
+    #: another order of partitions may give others. They are not compared.
+    uncompared: ClassVar[frozenset[str]] = frozenset({"topic", "partition", "offset"})
     #: Those of them that get their keys and indexes after loading, in a rebuild. `load` must not
     #: rely on these, and `derive` settles what they would have refused.
     bulk_tables: ClassVar[tuple[str, ...]] = ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -20,6 +19,7 @@ from projections.base import Projection
 from projections.errors import Refusal
 from streams import tolerant
 from streams.app import Rules, build_app
+from streams.garbage import collect_garbage_seldom
 from streams.settings import Endpoints
 
 log = structlog.get_logger(__name__)
@@ -78,14 +78,3 @@ class Worker:
         self.status = REFUSED
         print(f"tape: {refusal}", file=sys.stderr, flush=True)
         signal.raise_signal(signal.SIGTERM)
-
-
-def collect_garbage_seldom() -> None:
-    """For a process of its own: records in flight are very many objects without a cycle among them.
-
-    At the default thresholds Python walks them again and again: a fetch of 5,000 records took
-    90 ms instead of 6 ms.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 20)

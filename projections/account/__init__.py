@@ -31,6 +31,11 @@ class Account(Projection[Rows]):
         *("commands", "trade_events", "position_facts", "snapshots", "fact_conflicts"),
         *("trade_closes", "trade_fills", "positions", "cash_flows"),
     )
+    kafka_keys = {
+        **dict.fromkeys(tables, "ticker"),
+        **dict.fromkeys(("balances", "transfers", "snapshots"), "account"),
+        "fact_conflicts": "coalesce(body ->> 'ticker', body ->> 'account')",
+    }
 
     def decode(self, batches: Sequence[Batch]) -> Decoded[Rows]:
         events = read_events(batches, Account.topics)

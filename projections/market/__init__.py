@@ -34,6 +34,13 @@ class Market(Projection[Facts]):
         "market_log",
         "market_log_days",
     )
+    kafka_keys = dict.fromkeys(
+        (
+            *("markets", "market_quotes", "market_book_state", "market_trades"),
+            *("market_trade_conflicts", "market_candles", "market_log"),
+        ),
+        "ticker",
+    )
 
     def __init__(self) -> None:
         self._days = log.Days()

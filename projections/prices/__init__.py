@@ -37,6 +37,11 @@ class Prices(Projection[Facts]):
         "price_conflicts",
         "price_months",
     )
+    kafka_keys = dict.fromkeys(
+        ("price_history", "price_seconds", "latest_price", "latest_quote", "price_conflicts"),
+        "venue || ':' || symbol",
+    )
+    uncompared = Projection.uncompared | {"received", "appended"}
     bulk_tables = ("price_history",)
 
     #: Gives the times of trades as the table has them (the benchmarks' table has integers).

@@ -25,10 +25,10 @@ from projections.builder import Builder
 from projections.checkpoint import LogStart
 from projections.errors import Fenced, Refusal
 from streams.errors import UserError
+from streams.garbage import collect_garbage_seldom
 from streams.log import LogReader
 from streams.rebuild.faults import explained
 from streams.settings import Endpoints, endpoints, load_settings
-from streams.worker import collect_garbage_seldom
 
 #: Records in one transaction.
 UNIT_RECORDS = 10_000
