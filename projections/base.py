@@ -98,8 +98,8 @@ class Projection(ABC, Generic[F]):
     topics: ClassVar[tuple[str, ...]]
     #: The tables that get a stable name, a view of that name over the current generation.
     tables: ClassVar[tuple[str, ...]]
-    #: Of each table whose rows come from records: an SQL expression for the Kafka key of these, made
-    #: of the row's columns. What only organises the others (a register of months) is not there.
+    #: Of each table whose rows come from records: an SQL expression, over the row's columns, for the
+    #: Kafka key of these. What only organises the others (a register of months) is not there.
     kafka_keys: ClassVar[Mapping[str, str]]
     #: Columns that tell where or when a fact was first met, and not what it says: the same log in
     #: another order of partitions may give others. They are not compared.

@@ -6,7 +6,8 @@ one market is reckoned anew, and what changed is written. docs/trades.md has the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
 from projections.account.derived import all_markets, derive, other_markets
 from projections.account.facts import TABLES, TRADING, Row
@@ -31,7 +32,7 @@ class Account(Projection[Rows]):
         *("commands", "trade_events", "position_facts", "snapshots", "fact_conflicts"),
         *("trade_closes", "trade_fills", "positions", "cash_flows"),
     )
-    kafka_keys = {
+    kafka_keys: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(tables, "ticker"),
         **dict.fromkeys(("balances", "transfers", "snapshots"), "account"),
         "fact_conflicts": "coalesce(body ->> 'ticker', body ->> 'account')",
