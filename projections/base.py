@@ -98,8 +98,8 @@ class Projection(ABC, Generic[F]):
     topics: ClassVar[tuple[str, ...]]
     #: The tables that get a stable name, a view of that name over the current generation.
     tables: ClassVar[tuple[str, ...]]
-    #: Of each table whose rows come from records: an SQL expression, over the row's columns, for the
-    #: Kafka key of these. What only organises the others (a register of months) is not there.
+    #: Of each table whose rows come from records: an SQL expression, over the row's columns, for
+    #: the Kafka key of these. What only organises the others (a register of months) is not there.
     kafka_keys: ClassVar[Mapping[str, str]]
     #: Columns that tell where or when a fact was first met, and not what it says: the same log in
     #: another order of partitions may give others. They are not compared.
@@ -136,6 +136,12 @@ class Projection(ABC, Generic[F]):
 
     def forget(self) -> None:
         """Remember nothing of the tables: partitions are claimed, maybe of another generation."""
+
+    async def close_like(self, connection: Connection, live: str) -> None:
+        """Close the periods that the generation in the schema `live` has closed.
+
+        `connection` as for `prepare`.
+        """
 
     async def maintain(self, connection: Connection, history_days: int | None) -> None:
         """What is due now and then outside of units, such as detaching old partitions.

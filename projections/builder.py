@@ -115,6 +115,11 @@ class Builder:
         self.projection.forget()
         await self._unit.execute(_ANALYZE)
 
+    async def close_like(self, live: str) -> None:
+        """Close the periods that are closed in the schema of the live generation."""
+        await self.projection.close_like(self._side, live)
+        self.projection.forget()
+
     async def maintain(self, history_days: int | None) -> None:
         """Close the periods that are too old, as the live worker does now and then."""
         await self.projection.maintain(self._side, history_days)

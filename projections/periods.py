@@ -145,6 +145,19 @@ async def close(
     return due
 
 
+async def close_like(connection: Connection, calendar: Calendar, live: str) -> None:
+    """Detach the periods that the generation in the schema `live` has closed. See `close`."""
+    closed = sql.SQL("select {} from {} where closed").format(
+        sql.Identifier(calendar.unit), sql.Identifier(live, calendar.register)
+    )
+
+    async def due(connection: Connection, periods: Sequence[dt.date]) -> list[dt.date]:
+        found = {period for (period,) in await (await connection.execute(closed)).fetchall()}
+        return [period for period in periods if period in found]
+
+    await close(connection, calendar, due)
+
+
 async def _detach_closed(connection: Connection, calendar: Calendar) -> None:
     """Also those that an earlier run closed and, interrupted, left attached or half detached."""
     attached = dict(await (await connection.execute(_ATTACHED, [calendar.table])).fetchall())

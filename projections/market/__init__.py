@@ -13,6 +13,7 @@ from projections.database import BY_INDEX
 from projections.locks import lock_keys
 from projections.market import books, candles, log, markets, quotes, reading, trades
 from projections.market.reading import Facts
+from projections.periods import close_like
 
 __all__ = ["Market"]
 
@@ -64,6 +65,9 @@ class Market(Projection[Facts]):
 
     def forget(self) -> None:
         self._days.forget()
+
+    async def close_like(self, connection: Connection, live: str) -> None:
+        await close_like(connection, log.DAYS, live)
 
     async def maintain(self, connection: Connection, history_days: int | None) -> None:
         await log.drop_old(connection)

@@ -9,10 +9,11 @@ import polars as pl
 from psycopg import errors
 
 from projections.base import SMALL_UNIT, Batch, Connection, Decoded, Projection, Refused
+from projections.periods import close_like
 from projections.prices import columns, derived, history
 from projections.prices.facts import Facts, as_timestamps, months_of
 from projections.prices.history import History, lines
-from projections.prices.months import Months, close_old
+from projections.prices.months import MONTHS, Months, close_old
 
 __all__ = ["Prices"]
 
@@ -88,6 +89,9 @@ class Prices(Projection[Facts]):
 
     def forget(self) -> None:
         self._months.forget()
+
+    async def close_like(self, connection: Connection, live: str) -> None:
+        await close_like(connection, MONTHS, live)
 
     async def maintain(self, connection: Connection, history_days: int | None) -> None:
         if history_days is not None:

@@ -25,6 +25,7 @@ from streams.cli import (
     trace,
     trade,
     up,
+    verify,
     worker,
 )
 from streams.errors import UserError
@@ -68,6 +69,7 @@ app.command(name="produce")(produce.produce)
 app.command(name="record")(record.record)
 app.command(name="replay")(replay.replay)
 app.command(name="rebuild")(rebuild.rebuild)
+app.command(name="verify")(verify.verify)
 app.command(name="expire")(expire.expire)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="pnl")(pnl.pnl)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streams.cli.building import Display, all_projections, known_projections
 from streams.errors import UserError
 
 if TYPE_CHECKING:
-    from projections.base import Partition
     from streams.rebuild.run import Outcome
-    from streams.rebuild.source import Source
 
 __all__ = ["rebuild"]
 
@@ -54,12 +51,12 @@ def rebuild(
 
         tape rebuild --clean
     """
-    chosen = _known(projections or [])
+    chosen = known_projections(projections or [])
     if clean:
         _clean(chosen, as_json)
         return
     if not chosen:
-        raise UserError(f"name what to rebuild; there are: {', '.join(_all())}")
+        raise UserError(f"name what to rebuild; there are: {', '.join(all_projections())}")
     from streams.rebuild.run import Wishes
     from streams.settings import load_settings
 
@@ -80,76 +77,6 @@ async def _rebuild(name: str, wishes: Any) -> Outcome:
         return await run(name, endpoints(load_settings()), wishes, display)
 
 
-def _known(names: list[str]) -> list[str]:
-    """Raises UserError for a name that no projection has."""
-    for name in names:
-        if name not in _all():
-            raise UserError(f"no projection is named {name!a}; there are: {', '.join(_all())}")
-    return list(dict.fromkeys(names))
-
-
-def _all() -> list[str]:
-    from projections import PROJECTIONS
-
-    return sorted(PROJECTIONS)
-
-
-class Display:
-    """Progress bars, one a partition, on standard error if that is a terminal."""
-
-    def __init__(self, name: str) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TaskID,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        console = Console(stderr=True)
-        self._name = name
-        self._tasks: dict[Partition, TaskID] = {}
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._phase = self._progress.add_task(name, total=None, rate="")
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        self._stack.enter_context(self._progress)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def phase(self, name: str) -> None:
-        self._progress.update(self._phase, description=f"{self._name}: {name}")
-
-    def loading(self, source: Source) -> None:
-        for part, (first, until) in source.bounds.items():
-            if first < until:
-                total = until - first
-                self._tasks[part] = self._progress.add_task(str(part), total=total, rate="")
-
-    def loaded(self, counts: Mapping[Partition, int]) -> None:
-        for part, count in counts.items():
-            task = self._tasks[part]
-            speed = self._progress.tasks[task].speed
-            rate = "" if speed is None else f"{speed:,.0f}/s"
-            self._progress.update(task, completed=count, rate=rate)
-
-    def waits(self, reason: str) -> None:
-        self._progress.update(self._phase, description=f"{self._name}: swapping again ({reason})")
-
-
 def _clean(chosen: list[str], as_json: bool) -> None:
     from streams.rebuild.alone import alone, clean
     from streams.rebuild.faults import explaining
@@ -159,7 +86,7 @@ def _clean(chosen: list[str], as_json: bool) -> None:
 
     async def run() -> list[str]:
         dropped = []
-        for name in chosen or _all():
+        for name in chosen or all_projections():
             with explaining(name):
                 async with alone(name, dsn) as connection:
                     dropped += [one.schema for one in await clean(connection, name)]

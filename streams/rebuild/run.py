@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from projections import PROJECTIONS, built, generation, names
-from projections.base import Connection, Partition, Projection
+from projections.base import Connection, Projection
 from projections.builder import Builder
 from projections.errors import Refusal
 from projections.migrations import create_views
@@ -16,31 +15,14 @@ from projections.swap import Swapped
 from streams.errors import UserError
 from streams.log import LogReader
 from streams.rebuild.alone import alone, clean, drop, drop_quietly
+from streams.rebuild.building import Reporter, build
 from streams.rebuild.catching_up import Follower
 from streams.rebuild.faults import explaining
-from streams.rebuild.loader import Task
-from streams.rebuild.loading import load_all
 from streams.rebuild.source import Source, find_source
 from streams.rebuild.swapping import swap
 from streams.settings import Endpoints
 
-__all__ = ["Outcome", "Reporter", "Wishes", "rebuild"]
-
-
-class Reporter(Protocol):
-    """Where a rebuild tells how far it is."""
-
-    def phase(self, name: str) -> None:
-        """It has begun with `loading`, `deriving`, `catching up`, `swapping` or `dropping`."""
-
-    def loading(self, source: Source) -> None:
-        """These are the partitions, and their bounds."""
-
-    def loaded(self, counts: Mapping[Partition, int]) -> None:
-        """So many records of each are loaded."""
-
-    def waits(self, reason: str) -> None:
-        """A swap has to be tried again."""
+__all__ = ["Outcome", "Wishes", "rebuild"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +88,7 @@ async def _build(
     control: Connection,
 ) -> Swapped:
     async with Builder(projection, at.dsn, number) as builder:
-        await load(builder, source, reporter)
+        await build(builder, source, reporter)
         await builder.maintain(wishes.history_days)
         reporter.phase("catching up")
 
@@ -139,19 +121,6 @@ async def _drop_old(connection: Connection, name: str, kept: int | None) -> str 
             if reason is not None:
                 return reason
     return None
-
-
-async def load(builder: Builder, source: Source, reporter: Reporter) -> None:
-    """Load a new generation as far as the log went, and derive what follows."""
-    reporter.phase("loading")
-    reporter.loading(source)
-    await builder.prepare()
-    await builder.claim(source.starts)
-    task = Task(builder.projection.name, builder.generation, source.topic_ids, source.bounds)
-    await load_all(task, reporter.loaded)
-    await builder.claim(source.starts)
-    reporter.phase("deriving")
-    await builder.finish()
 
 
 async def _check(

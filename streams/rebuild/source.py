@@ -34,6 +34,15 @@ class Source:
             for source, (first, _) in self.bounds.items()
         }
 
+    def up_to(self, untils: Mapping[Partition, int]) -> Source:
+        """The same, but no further than these positions; a partition without one is left out."""
+        bounds = {
+            source: (first, min(until, untils[source]))
+            for source, (first, until) in self.bounds.items()
+            if first <= untils.get(source, -1)
+        }
+        return Source(self.topic_ids, bounds)
+
 
 async def find_source(projection: Projection[Any], at: Endpoints) -> Source:
     """Ask the broker. Raises UserError: it is out of reach, or lacks a topic."""

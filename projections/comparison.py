@@ -1,0 +1,216 @@
+"""Comparing the tables of two generations: hashes first, then the rows where these differ."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from projections.base import Connection, Projection
+
+#: Rows are hashed in so many groups, by their keys.
+GROUPS = 1024
+#: The rows of so many groups are read at once, and of so many in all: each takes a scan.
+_READ_AT_ONCE = 16
+_MOST_READ = 64
+#: Of each table at most so many differing rows are kept.
+MOST = 100
+
+_COLUMNS = """
+select a.attname, t.typname, coalesce(a.attnum = any(i.indkey), false)
+from pg_attribute as a
+join pg_type as t on t.oid = a.atttypid
+left join pg_index as i on i.indrelid = a.attrelid and i.indisprimary
+where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
+order by a.attnum
+"""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as it is compared."""
+
+    name: str
+    type: str
+    is_key: bool
+
+    @property
+    def canonical(self) -> sql.Composable:
+        """Equal values give equal texts, whatever their trailing zeros and their origin."""
+        name = sql.Identifier(self.name)
+        if self.type == "numeric":
+            return sql.SQL("trim_scale({})").format(name)
+        if self.type == "jsonb":
+            return sql.SQL("{} - array['topic', 'partition', 'offset']").format(name)
+        return name
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is compared of a table. `columns` begin with the key."""
+
+    name: str
+    columns: Sequence[Column]
+
+    @property
+    def key(self) -> list[str]:
+        return [column.name for column in self.columns if column.is_key]
+
+    @property
+    def key_text(self) -> sql.Composable:
+        """The key as one text, the same for both tables."""
+        return self._text([column for column in self.columns if column.is_key])
+
+    @property
+    def row_text(self) -> sql.Composable:
+        """All that is compared as one text."""
+        return self._text(self.columns)
+
+    @staticmethod
+    def _text(columns: Sequence[Column]) -> sql.Composable:
+        return sql.SQL("row({})::text").format(
+            sql.SQL(", ").join(column.canonical for column in columns)
+        )
+
+    @property
+    def group(self) -> sql.Composable:
+        """In which of the groups a row is."""
+        return sql.SQL("hashtextextended({}, 0) & {}").format(
+            self.key_text, sql.Literal(GROUPS - 1)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row that differs: of `table`, by its `key`; None where one side lacks it.
+
+    Rows are whole, with the columns that are not compared.
+    """
+
+    table: str
+    key: Mapping[str, Any]
+    live: Row | None
+    rebuilt: Row | None
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that differ, where both have the row."""
+        if self.live is None or self.rebuilt is None:
+            return []
+        return [name for name, value in self.live.items() if self.rebuilt.get(name) != value]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One table: how many rows live has of it, how many rows differ, and the first of these.
+
+    `is_all` is false where so much differs that only a part of the rows was looked at.
+    """
+
+    table: str
+    rows: int
+    differing: int
+    first: Sequence[Difference]
+    is_all: bool
+
+
+async def compare(
+    live: Connection, rebuilt: Connection, projection: Projection[Any], schemas: tuple[str, str]
+) -> list[Compared]:
+    """Compare all tables, each of the connections in a transaction of its own choice.
+
+    `schemas` are those of the live and of the rebuilt generation. A table whose rows come from no
+    record is not compared.
+    """
+    found = []
+    for name in projection.tables:
+        if name in projection.kafka_keys:
+            table = await _table(rebuilt, projection, schemas[1], name)
+            found.append(await _compare(live, rebuilt, table, schemas))
+    return found
+
+
+async def _table(
+    connection: Connection, projection: Projection[Any], schema: str, name: str
+) -> Table:
+    cursor = await connection.execute(_COLUMNS, [f'"{schema}"."{name}"'])
+    columns = [Column(*row) for row in await cursor.fetchall()]
+    compared = [one for one in columns if one.is_key or one.name not in projection.uncompared]
+    return Table(name, sorted(compared, key=lambda one: not one.is_key))
+
+
+async def _compare(
+    live: Connection, rebuilt: Connection, table: Table, schemas: tuple[str, str]
+) -> Compared:
+    ours, theirs = await asyncio.gather(
+        _hashes(live, table, schemas[0]), _hashes(rebuilt, table, schemas[1])
+    )
+    groups = [group for group in sorted({*ours, *theirs}) if ours.get(group) != theirs.get(group)]
+    differing = 0
+    first: list[Difference] = []
+    for start in range(0, min(len(groups), _MOST_READ), _READ_AT_ONCE):
+        some = groups[start : start + _READ_AT_ONCE]
+        found = await _differences(live, rebuilt, table, schemas, some)
+        differing += len(found)
+        first = sorted([*first, *found], key=lambda one: str(list(one.key.values())))[:MOST]
+    rows = sum(count for count, _ in ours.values())
+    return Compared(table.name, rows, differing, first, is_all=len(groups) <= _MOST_READ)
+
+
+async def _hashes(connection: Connection, table: Table, schema: str) -> dict[int, tuple[int, int]]:
+    """Of each group the number of its rows, and the sum of their hashes."""
+    query = sql.SQL(
+        "select {group} as g, count(*), sum(hashtextextended({row}, 0)::numeric)"
+        " from {table} group by 1"
+    ).format(group=table.group, row=table.row_text, table=sql.Identifier(schema, table.name))
+    rows = await (await connection.execute(query)).fetchall()
+    return {group: (count, int(total)) for group, count, total in rows}
+
+
+async def _differences(
+    live: Connection,
+    rebuilt: Connection,
+    table: Table,
+    schemas: tuple[str, str],
+    groups: Sequence[int],
+) -> list[Difference]:
+    ours, theirs = await asyncio.gather(
+        _rows(live, table, schemas[0], groups), _rows(rebuilt, table, schemas[1], groups)
+    )
+    return [
+        Difference(
+            table.name,
+            {name: (ours.get(key) or theirs[key])[1][name] for name in table.key},
+            ours[key][1] if key in ours else None,
+            theirs[key][1] if key in theirs else None,
+        )
+        for key in sorted({*ours, *theirs})
+        if ours.get(key, ("",))[0] != theirs.get(key, ("",))[0]
+    ]
+
+
+async def _rows(
+    connection: Connection, table: Table, schema: str, groups: Sequence[int]
+) -> dict[str, tuple[str, Row]]:
+    """By its key as text: what is compared of each row as text, and the row."""
+    query = sql.SQL(
+        "select {key} as compared_key, {row} as compared_row, t.* from {table} as t"
+        " where ({group}) = any(%s)"
+    ).format(
+        key=table.key_text,
+        row=table.row_text,
+        table=sql.Identifier(schema, table.name),
+        group=table.group,
+    )
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(query, [list(groups)])
+        return {
+            row.pop("compared_key"): (row.pop("compared_row"), row)
+            for row in await cursor.fetchall()
+        }
