@@ -25,7 +25,7 @@ limit 5
 # What the live generation had refused and this one took: from where it began to read.
 _DONE = """
 update public.dead_letters as d
-set done = now()
+set done = now(), done_generation = c.generation
 from unnest(%(topics)s::text[], %(partitions)s::integer[], %(starts)s::bigint[])
     as s (topic, partition, start),
     public.checkpoints as c
@@ -38,6 +38,15 @@ where c.projection = %(projection)s and c.generation = %(generation)s
         where b.projection = d.projection and b.generation = c.generation
             and b.topic_id = d.topic_id and b.partition = d.partition and b."offset" = d."offset"
     )
+"""
+# What another generation has the rows of, and this one, which did not read it again, has not.
+_WAITS_AGAIN = """
+update public.dead_letters as d
+set done = null, done_generation = null
+from unnest(%(topics)s::text[], %(partitions)s::integer[], %(starts)s::bigint[])
+    as s (topic, partition, start)
+where d.projection = %(projection)s and d.topic = s.topic and d.partition = s.partition
+    and d."offset" < s.start and d.done_generation <> %(generation)s
 """
 _TAKE_OVER = """
 insert into public.dead_letters
@@ -77,8 +86,8 @@ async def take_over(
 ) -> None:
     """Make them the projection's dead letters, in the transaction of the swap.
 
-    `starts` is where the generation began to read: what was refused live before it still waits,
-    and what was refused live behind it and is projected now is done.
+    `starts` is where the generation began to read: what was refused live behind it and is projected
+    now is done; what was refused before it waits, if only another generation has its rows.
     """
     sources = sorted(starts)
     about = {
@@ -88,5 +97,5 @@ async def take_over(
         "partitions": [source.partition for source in sources],
         "starts": [starts[source] for source in sources],
     }
-    for statement in (_DONE, _TAKE_OVER, _FORGET):
+    for statement in (_DONE, _WAITS_AGAIN, _TAKE_OVER, _FORGET):
         await connection.execute(statement, about)

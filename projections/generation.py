@@ -25,6 +25,9 @@ select %(projection)s, max(generation) + 1, %(version)s, %(purpose)s
 from public.generations where projection = %(projection)s
 returning generation
 """
+_DELETE = """
+delete from public.generations where projection = %s and generation = %s and not is_current
+"""
 _KEEP_ONLY = """
 update public.generations set built = null
 where projection = %s and not is_current and generation is distinct from %s
@@ -104,18 +107,16 @@ async def keep_only(connection: Connection, projection: str, kept: int | None) -
 
 
 async def drop(connection: Connection, projection: str, generation: int) -> None:
-    """Drop a generation that is not current: its tables, checkpoints, and what it could not use.
+    """Drop a generation: its tables, checkpoints, and what it could not use. Never the current one.
 
     Raises psycopg.errors.DependentObjectsStillExist where something outside stands on its tables,
     and psycopg.errors.LockNotAvailable where someone reads them for longer than the lock timeout.
     """
     schema = sql.Identifier(schema_name(projection, generation))
     async with connection.transaction():
-        await connection.execute(
-            "delete from public.generations"
-            " where projection = %s and generation = %s and not is_current",
-            [projection, generation],
-        )
+        deleted = await connection.execute(_DELETE, [projection, generation])
+        if not deleted.rowcount:
+            return
         await _check_alone(connection, schema_name(projection, generation))
         await connection.execute(sql.SQL("drop schema if exists {} cascade").format(schema))
 

@@ -27,3 +27,8 @@ create table built_dead_letters (
 
 comment on table built_dead_letters is
     'Records that a generation could not use while it was being built; `dead_letters` after the swap.';
+
+alter table dead_letters add column done_generation integer;
+
+comment on column dead_letters.done_generation is
+    'The generation that has its rows; null where what it says was appended to the log anew.';

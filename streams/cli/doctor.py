@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["doctor"]
 
 _TIMEOUT_S = 5
+_GENERATIONS = """
+select projection || '_' || generation, version,
+    case
+        when is_current then null
+        when built is not null then 'is kept for `tape rollback`'
+        else format('is being built, or is left over, since %s', date_trunc('second', created))
+    end
+from public.generations
+order by projection, generation
+"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,11 @@ def doctor(
 
     settings = load_settings()
     values = _values(settings)
-    checks = [_check("Kafka", settings, _try_kafka), _check("PostgreSQL", settings, _try_postgres)]
+    checks = [
+        _check("Kafka", settings, _try_kafka),
+        _check("PostgreSQL", settings, _try_postgres),
+        _check("Tables", settings, _try_tables),
+    ]
     if as_json:
         report = {
             "settings": [asdict(one) for one in values],
@@ -152,6 +167,35 @@ def _try_kafka(settings: "Settings") -> str:
 
 def _try_postgres(settings: "Settings") -> str:
     """Raises UserError."""
+    with _database(settings) as connection:
+        row = connection.execute("select version()").fetchone()
+        place = f"{connection.info.host}:{connection.info.port}/{connection.info.dbname}"
+    return f"{place} answers: {row[0] if row else 'no version'}"
+
+
+def _try_tables(settings: "Settings") -> str:
+    """Raises UserError."""
+    import psycopg
+
+    try:
+        with _database(settings) as connection:
+            rows = connection.execute(_GENERATIONS).fetchall()
+    except psycopg.errors.UndefinedTable:
+        rows = []
+    if not rows:
+        raise UserError("there are none yet; run `tape db migrate`")
+    live = ", ".join(
+        f"{schema} (version {version})" for schema, version, state in rows if not state
+    )
+    others = [f"{schema} {state}" for schema, _, state in rows if state]
+    if any("left over" in one for one in others):
+        others.append("`tape rebuild --clean` drops what is left over")
+    return "; ".join([f"live are {live}", *others])
+
+
+@contextmanager
+def _database(settings: "Settings") -> Iterator[Any]:
+    """A connection. Raises UserError."""
     import psycopg
 
     from streams.embedded import stack
@@ -161,9 +205,7 @@ def _try_postgres(settings: "Settings") -> str:
         dsn = stack.running(settings.home, with_kafka=False).dsn
     try:
         with psycopg.connect(dsn, connect_timeout=_TIMEOUT_S) as connection:
-            row = connection.execute("select version()").fetchone()
-            place = f"{connection.info.host}:{connection.info.port}/{connection.info.dbname}"
-    except psycopg.Error as fault:
+            yield connection
+    except psycopg.OperationalError as fault:
         reason = str(fault).strip().splitlines()[0]
         raise UserError(f"{reason}; check TAPE_DSN, or POSTGRES_*") from None
-    return f"{place} answers: {row[0] if row else 'no version'}"

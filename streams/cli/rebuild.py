@@ -15,7 +15,7 @@ from streams.errors import UserError
 if TYPE_CHECKING:
     from streams.rebuild.run import Outcome
 
-__all__ = ["rebuild"]
+__all__ = ["rebuild", "rollback"]
 
 
 def rebuild(
@@ -67,6 +67,33 @@ def rebuild(
     else:
         for one in outcomes:
             _print(one)
+
+
+def rollback(
+    projection: Annotated[str, typer.Argument(help="Which: account, market or prices.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Swap back to the tables that `tape rebuild --keep-old` replaced.
+
+    They catch up with the log first, from where they stood. It takes the release
+    whose version they are of; the tables that are live now are kept in turn.
+
+    Example: tape rollback prices
+    """
+    [name] = known_projections([projection])
+    outcome = asyncio.run(_rollback(name))
+    if as_json:
+        print(json.dumps(asdict(outcome), indent=2))
+    else:
+        _print(outcome)
+
+
+async def _rollback(name: str) -> Outcome:
+    from streams.rebuild.rollback import rollback as run
+    from streams.settings import endpoints, load_settings
+
+    with Display(name) as display:
+        return await run(name, endpoints(load_settings()), display)
 
 
 async def _rebuild(name: str, wishes: Any) -> Outcome:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import os
 import secrets
 import signal
 import subprocess
@@ -195,6 +196,26 @@ class Scene:
         self.workers.append(worker)
         return worker
 
+    def rebuild(self, projection: str, step: str = "") -> subprocess.CompletedProcess[str]:
+        """Runs a rebuild, killed at this step; see tests.survival.rebuild_process."""
+        task = {"topics": self.topics, "projection": projection, "step": step}
+        settings = {"TAPE_BROKERS": self.home.brokers, "TAPE_DSN": self.dsn}
+        return subprocess.run(
+            [sys.executable, "-m", "tests.survival.rebuild_process", json.dumps(task)],
+            cwd=_ROOT,
+            env=os.environ | settings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def current(self, projection: str) -> int:
+        """The number of the generation that is live."""
+        [(number,)] = self.query(
+            "select generation from generations where projection = %s and is_current", projection
+        )
+        return int(number)
+
     def load(self, per_second: int = 1000, seed: int = 1) -> Load:
         """Starts a load."""
         load = Load(self.endpoints, self.source(seed), per_second)
@@ -227,7 +248,8 @@ class Scene:
     def _of_partitions(self, column: str, projection: str) -> dict[Partition, int]:
         found = self.query(
             f"select topic, partition, {column} from checkpoints"
-            " where projection = %s and topic = any(%s)",
+            " join generations using (projection, generation)"
+            " where projection = %s and topic = any(%s) and is_current",
             projection,
             list(self.topics.values()),
         )

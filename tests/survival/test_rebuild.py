@@ -1,0 +1,42 @@
+"""A rebuild under live load, killed wherever it may be: the tables are what the log says."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.survival.rebuild_process import STEPS
+from tests.survival.scene import Scene
+
+#: Behind the swap: the new generation is live already.
+SWAPPED = {"swapped", "dropped"}
+
+
+def survive(scene: Scene, projection: str, step: str) -> None:
+    """A rebuild dies at this step, and the next one succeeds, while a worker goes on."""
+    worker = scene.worker()
+    load = scene.load(per_second=500)
+    scene.wait_for_progress()
+    before = scene.current(projection)
+    killed = scene.rebuild(projection, step)
+    if step == "loader":
+        assert killed.returncode == 1, killed.stderr
+        assert "ended with status -9" in killed.stderr
+    else:
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert (scene.current(projection) == before) is (step not in SWAPPED)
+    scene.wait_for_progress()
+    done = scene.rebuild(projection)
+    assert done.returncode == 0, done.stderr
+    assert scene.current(projection) > before
+    scene.wait_for_progress()
+    scene.finish(load)
+    left = scene.query("select generation from generations where projection = %s", projection)
+    assert left == [(scene.current(projection),)]
+    assert worker.lives, worker.output
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_prices_survive_a_rebuild_that_is_killed(scene: Scene, step: str) -> None:
+    survive(scene, "prices", step)
