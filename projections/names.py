@@ -6,8 +6,7 @@ keeps its columns, their order and their types, and gets new ones at its end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from psycopg import sql
@@ -23,7 +22,7 @@ where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
 order by a.attnum
 """
 
-# What reads a view, or (the second parameter) one column of it: 0 stands for any.
+# What reads a view, or one column of it.
 _USES = """
 select distinct v.oid::regclass::text
 from pg_depend as d
@@ -36,77 +35,70 @@ order by 1
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table or view, with its type as SQL writes it."""
-
-    name: str
-    type: str
-
-
 async def point_names_at(
     connection: Connection, projection: Projection[Any], generation: int
 ) -> None:
     """Make the stable names views over this generation, in the caller's transaction.
 
-    Raises Refusal as `check_names` does.
+    A column that the view has, and the table has not, is null: after a rollback, one that the newer
+    version brought. Raises psycopg's error where a column is of another type.
     """
+    schema = schema_name(projection.name, generation)
     for table in projection.tables:
-        columns = await _view_columns(connection, projection, generation, table)
+        of_view = await _columns(connection, f'public."{table}"')
+        of_table = await _columns(connection, f'{schema}."{table}"')
         await connection.execute(
             sql.SQL("create or replace view public.{} as select {} from {}").format(
                 sql.Identifier(table),
-                sql.SQL(", ").join(map(sql.Identifier, columns)),
-                sql.Identifier(schema_name(projection.name, generation), table),
+                sql.SQL(", ").join(_selected(of_view, of_table)),
+                sql.Identifier(schema, table),
             )
         )
 
 
+def _selected(of_view: Mapping[str, str], of_table: Mapping[str, str]) -> Iterator[sql.Composable]:
+    for name, kind in of_view.items():
+        if name in of_table:
+            yield sql.Identifier(name)
+        else:
+            yield sql.SQL("null::{} as {}").format(sql.SQL(kind), sql.Identifier(name))
+    for name in of_table:
+        if name not in of_view:
+            yield sql.Identifier(name)
+
+
 async def check_names(connection: Connection, projection: Projection[Any], generation: int) -> None:
-    """Raise Refusal where a view would lose a column, or have it of another type.
+    """Raise Refusal where a view has a column of another type, or lost one that something uses.
 
-    The message lists what uses the column.
+    The message lists what uses it.
     """
-    for table in projection.tables:
-        await _view_columns(connection, projection, generation, table)
-
-
-async def _view_columns(
-    connection: Connection, projection: Projection[Any], generation: int, table: str
-) -> list[str]:
     schema = schema_name(projection.name, generation)
-    of_view = await _columns(connection, f'public."{table}"')
-    of_table = await _columns(connection, f'{schema}."{table}"')
-    types = {column.name: column.type for column in of_table}
-    for column in of_view:
-        if types.get(column.name) == column.type:
-            continue
-        became = (
-            f"is {types[column.name]} there, and {column.type} in the view"
-            if column.name in types
-            else "is not there any more"
-        )
-        uses = await _uses(connection, table, column.name)
-        raise Refusal(
-            f"{projection.name}: {table}.{column.name} {became}; a swap would break"
-            f" {', '.join(uses) or 'whoever reads it'}. Keep the column in"
-            f" sql/projections/{projection.name}.sql, or drop the view {table}"
-            " and what uses it first"
-        )
-    kept = [column.name for column in of_view]
-    return [*kept, *(column.name for column in of_table if column.name not in kept)]
+    for table in projection.tables:
+        of_table = await _columns(connection, f'{schema}."{table}"')
+        for name, kind in (await _columns(connection, f'public."{table}"')).items():
+            found = of_table.get(name)
+            uses = [] if found == kind else await _uses(connection, table, name)
+            if found is None and uses:
+                _refuse(projection.name, f"{table}.{name} is not there any more", uses)
+            if found is not None and found != kind:
+                became = f"{table}.{name} is {found} there, and {kind} in the view"
+                _refuse(projection.name, became, uses or await _uses(connection, table, None))
 
 
-async def _columns(connection: Connection, relation: str) -> Sequence[Column]:
-    cursor = await connection.execute(_COLUMNS, [relation])
-    return [Column(*row) for row in await cursor.fetchall()]
+def _refuse(projection: str, became: str, uses: Sequence[str]) -> None:
+    used = f"; it is used by {', '.join(uses)}" if uses else ""
+    raise Refusal(
+        f"{projection}: {became}{used}. The live tables are as they were; keep the column in"
+        f" sql/projections/{projection}.sql, or drop the view, and what uses it, first"
+    )
 
 
-async def _uses(connection: Connection, view: str, column: str) -> list[str]:
-    """The relations that read this column of a view; if none does, those that read the view."""
-    about = {"view": f'public."{view}"'}
-    for name in (column, None):
-        cursor = await connection.execute(_USES, {**about, "column": name})
-        if found := [used for (used,) in await cursor.fetchall()]:
-            return found
-    return []
+async def _columns(connection: Connection, relation: str) -> dict[str, str]:
+    """The type of each column, as SQL writes it; none where there is no such relation."""
+    return dict(await (await connection.execute(_COLUMNS, [relation])).fetchall())
+
+
+async def _uses(connection: Connection, view: str, column: str | None) -> list[str]:
+    """The relations that read this column of a view, or any of it."""
+    about = {"view": f'public."{view}"', "column": column}
+    return [used for (used,) in await (await connection.execute(_USES, about)).fetchall()]

@@ -62,11 +62,9 @@ def doctor(
 
     settings = load_settings()
     values = _values(settings)
-    checks = [
-        _check("Kafka", settings, _try_kafka),
-        _check("PostgreSQL", settings, _try_postgres),
-        _check("Tables", settings, _try_tables),
-    ]
+    checks = [_check("Kafka", settings, _try_kafka), _check("PostgreSQL", settings, _try_postgres)]
+    if checks[-1].passed:
+        checks.append(_check("Tables", settings, _try_tables))
     if as_json:
         report = {
             "settings": [asdict(one) for one in values],
@@ -183,7 +181,7 @@ def _try_tables(settings: "Settings") -> str:
     except psycopg.errors.UndefinedTable:
         rows = []
     if not rows:
-        raise UserError("there are none yet; run `tape db migrate`")
+        return "there are none yet; `tape db migrate` makes them"
     live = ", ".join(
         f"{schema} (version {version})" for schema, version, state in rows if not state
     )

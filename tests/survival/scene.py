@@ -238,6 +238,10 @@ class Scene:
         with psycopg.connect(self.dsn, autocommit=True, connect_timeout=5) as connection:
             return connection.execute(query.encode(), arguments).fetchall()
 
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
     def checkpoints(self, projection: str) -> dict[Partition, int]:
         """The next offset of each partition, as far as there is a checkpoint."""
         return self._of_partitions("next_offset", projection)
