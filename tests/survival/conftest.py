@@ -15,6 +15,7 @@ from streams.embedded.home import Home
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
 from tests.survival.account_scene import AccountScene
+from tests.survival.market_scene import MarketScene
 from tests.survival.scene import Scene
 
 S = TypeVar("S", bound=Scene)
@@ -43,6 +44,13 @@ def scene(survival_home: Home, tmp_path: Path) -> Iterator[Scene]:
 def account_scene(survival_home: Home, tmp_path: Path) -> Iterator[AccountScene]:
     """The same for the projection `account`: three topics."""
     with _on(AccountScene(survival_home, tmp_path)) as scene:
+        yield scene
+
+
+@pytest.fixture
+def market_scene(survival_home: Home, tmp_path: Path) -> Iterator[MarketScene]:
+    """The same for the projection `market`: two topics."""
+    with _on(MarketScene(survival_home, tmp_path)) as scene:
         yield scene
 
 

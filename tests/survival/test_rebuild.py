@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+from tests.survival.account_scene import AccountScene
+from tests.survival.market_scene import MarketScene
 from tests.survival.rebuild_process import STEPS
 from tests.survival.scene import Scene
 
@@ -37,6 +39,26 @@ def survive(scene: Scene, projection: str, step: str) -> None:
     assert worker.lives, worker.output
 
 
-@pytest.mark.parametrize("step", STEPS)
+def on_each_step(*short: str) -> pytest.MarkDecorator:
+    """The other steps are for the long form."""
+    steps = [
+        step if step in short else pytest.param(step, marks=pytest.mark.chaos) for step in STEPS
+    ]
+    return pytest.mark.parametrize("step", steps)
+
+
+@on_each_step(*STEPS)
 def test_prices_survive_a_rebuild_that_is_killed(scene: Scene, step: str) -> None:
     survive(scene, "prices", step)
+
+
+@on_each_step("in_swap")
+def test_the_account_survives_a_rebuild_that_is_killed(
+    account_scene: AccountScene, step: str
+) -> None:
+    survive(account_scene, "account", step)
+
+
+@on_each_step("in_swap")
+def test_the_market_survives_a_rebuild_that_is_killed(market_scene: MarketScene, step: str) -> None:
+    survive(market_scene, "market", step)

@@ -28,6 +28,7 @@ from projections import account, checkpoint, deadletter
 from projections import unit as unit_of_work
 from projections.account import Account
 from projections.base import Connection, Projection
+from projections.market import Market
 from projections.prices import Prices, derived, history
 from projections.unit import Projector
 from streams.app import Rules
@@ -42,6 +43,7 @@ unit: Any = unit_of_work  # for what it does not export
 ACTIONS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 PROJECTIONS: dict[str, type[Projection[Any]]] = {
     "account": Account,
+    "market": Market,
     "prices": Prices,
     "tally": Tally,
 }
