@@ -24,6 +24,8 @@ from benchmarks.peers.plain_faust import PlainFaust
 from benchmarks.peers.plain_insert import PlainInsert
 from benchmarks.peers.quix import Quixstreams
 from benchmarks.processes import CrashError
+from benchmarks.rebuild import measure
+from benchmarks.rebuild.report import RebuildReport
 from benchmarks.signals import stop_on_sigterm
 from benchmarks.stack import temporary_stack
 from streams.embedded.stack import StackInfo
@@ -33,6 +35,7 @@ OUT = Path(__file__).with_name("out")
 LATENCY, MEMORY = "latency", "memory"
 ACCOUNT, GROWTH, MARKS = "account", "account_growth", "marks"
 FEEDS, ACKNOWLEDGED = "feeds", "acknowledged"
+REBUILD = "rebuild"
 
 
 def main() -> int:
@@ -45,7 +48,7 @@ def main() -> int:
         Debezium(),
         *ours.CONTENDERS,
     ]
-    parts = (LATENCY, MEMORY, ACCOUNT, GROWTH, MARKS, FEEDS, ACKNOWLEDGED)
+    parts = (LATENCY, MEMORY, ACCOUNT, GROWTH, MARKS, FEEDS, ACKNOWLEDGED, REBUILD)
     options = _options([*(contender.name for contender in contenders), *parts])
     chosen = [contender for contender in contenders if contender.name in options.only]
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -66,6 +69,7 @@ def main() -> int:
                 found.memory = memory.measure(info, ours.MEMORY, topic)
             _account(info, options, found.account, console)
             _feeds(info, options, found.feeds, console)
+            _rebuild(info, options, found.rebuild, console)
     except KeyboardInterrupt:
         console.print("stopped")
         return 130
@@ -177,6 +181,26 @@ def _feeds(
                 f"feeds     acknowledged p50 {seen.p50:.1f} ms  p99 {seen.p99:.1f} ms"
                 f"  {seen.events:,} frames",
             )
+
+
+def _rebuild(
+    info: StackInfo, options: argparse.Namespace, found: RebuildReport, console: Console
+) -> None:
+    if REBUILD not in options.only:
+        return
+    at = measure.prepare(info)
+    for one in measure.rounds(info, options.rounds):
+        found.rounds.append(one)
+        _say(
+            console,
+            f"rebuild   {one.events / one.rebuild:>9,.0f} events/s"
+            f"  {one.copy / one.rebuild:.2f} of COPY  {one.memory / 1e6:,.0f} MB"
+            f"  readers held up {one.lockout * 1e3:.0f} ms, at most {one.longest_read * 1e3:.0f} ms"
+            f"  verify {one.verify:.1f} s",
+        )
+    seen = measure.live(info, at)
+    found.lives.append(seen)
+    _say(console, f"rebuild   under load: live at most {seen.lag:.2f} s behind")
 
 
 def _say(console: Console, line: str) -> None:

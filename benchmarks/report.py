@@ -22,6 +22,8 @@ from benchmarks.feeds.report import HEADINGS as FEEDS_HEADINGS
 from benchmarks.feeds.report import FeedsReport
 from benchmarks.latency import Latency
 from benchmarks.memory import Memory
+from benchmarks.rebuild.report import HEADINGS as REBUILD_HEADINGS
+from benchmarks.rebuild.report import RebuildReport
 from benchmarks.runner import Result
 
 WARM = "debezium_warm"
@@ -39,6 +41,7 @@ class Report:
     memory: Memory | None = None
     account: AccountReport = field(default_factory=AccountReport)
     feeds: FeedsReport = field(default_factory=FeedsReport)
+    rebuild: RebuildReport = field(default_factory=RebuildReport)
 
     def add(self, result: Result) -> None:
         """Takes one run's result."""
@@ -116,7 +119,7 @@ class Report:
             for number in range(count)
         ]
         data["rows"] = self.rows
-        return data | self.account.as_json() | self.feeds.as_json()
+        return data | self.account.as_json() | self.feeds.as_json() | self.rebuild.as_json()
 
 
 _Series = dict[str, list[float]]
@@ -174,6 +177,7 @@ def _tables(report: Report) -> list[tuple[str | None, Sequence[str], list[list[s
         (title, _HEADINGS, report.lines()),
         (None, HEADINGS, report.account.lines()),
         (None, FEEDS_HEADINGS, report.feeds.lines()),
+        (None, REBUILD_HEADINGS, report.rebuild.lines()),
     ]
     return [table for table in found if table[2]]
 
