@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypedDict
 
 from projections.base import Connection
@@ -29,6 +31,16 @@ class About(TypedDict):
     why: str | None
 
 
+class Letters(TypedDict):
+    """The fields of a decision about dead letters of one partition."""
+
+    projection: str
+    of_topic: str
+    of_topic_id: str
+    partition: int
+    offsets: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """Who decides, and why: the same for all that one command does."""
@@ -43,6 +55,19 @@ class Operator:
             "operator": self.name,
             "time": time.time_ns() // 1000,
             "why": self.why,
+        }
+
+
+def by_partition(rows: Iterable[tuple[str, str, str, int, int]]) -> Iterator[Letters]:
+    """Rows of projection, topic, topic id, partition and offset, as decisions name them."""
+    for key, found in groupby(sorted(rows), key=lambda row: row[:4]):
+        projection, topic, topic_id, partition = key
+        yield {
+            "projection": projection,
+            "of_topic": topic,
+            "of_topic_id": topic_id,
+            "partition": partition,
+            "offsets": tuple(row[4] for row in found),
         }
 
 

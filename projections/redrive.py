@@ -9,7 +9,6 @@ under its own locks, and it is marked as done. A kill anywhere undoes all of tha
 from __future__ import annotations
 
 import asyncio
-import itertools
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -119,25 +118,23 @@ class Redriver:
         took too long, and then raised: psycopg's errors. Raises Refusal where the tables are not
         this program's (see projections.checkpoint).
         """
-        for attempt in itertools.count():
+        for seconds in _BACKOFF:
             try:
                 return await self._transact(place)
             except Refusal:
                 raise
             except Exception as error:
-                if attempt == len(_BACKOFF):
-                    raise
                 if is_timeout(error):
                     self._timeout_ms = min(2 * self._timeout_ms, LONGEST_TRANSACTION_MS)
                 log.warning(
                     "redrive failed, trying the same again",
                     **place._asdict(),
                     error=describe(error),
-                    seconds=_BACKOFF[attempt],
+                    seconds=seconds,
                 )
             await self.close()
-            await asyncio.sleep(_BACKOFF[attempt])
-        raise AssertionError("unreachable")
+            await asyncio.sleep(seconds)
+        return await self._transact(place)
 
     async def close(self) -> None:
         """Close the connections; the next redrive opens new ones."""

@@ -15,6 +15,25 @@ OF_ACCOUNT = ACCOUNT | RECEIVED
 OF_VENUE = {"venue": "kalshi"} | TICKER | TIME | RECEIVED
 OF_BOOK = OF_VENUE | {"connection": "c1", "sid": 2, "seq": 3, "clock": None}
 TICKET = ACCOUNT | TICKER | TIME | {"ticket_id": "TICKET-1a2b3c4d5-1754518200000"}
+DECISION = TIME | {
+    "decision_id": "0b8a4a1e-8f1c-4d6e-9c53-1f2a3b4c5d6e",
+    "operator": "ann",
+    "why": None,
+    "projection": "prices",
+}
+LETTERS = DECISION | {
+    "of_topic": "price.ticks",
+    "of_topic_id": "5d6e0b8a-4a1e-4d6e-9c53-1f2a3b4c5d6e",
+    "partition": 0,
+    "offsets": [4041],
+}
+SWAP = DECISION | {
+    "from_generation": 1,
+    "from_version": 1,
+    "to_generation": 2,
+    "to_version": 2,
+    "reached": [{"topic": "price.ticks", "partition": 0, "next_offset": 4042}],
+}
 COMMAND = TICKET | {"command_id": "C1"}
 
 
@@ -122,6 +141,18 @@ GOOD: dict[str, Fields] = {
     ),
     "lifecycle.determined": _and(OF_VENUE, '{"result": "yes", "value": "1"}'),
     "lifecycle.settled": OF_VENUE,
+    "decision.dead_letters_redriven": LETTERS | {"generation": 2},
+    "decision.dead_letters_discarded": LETTERS,
+    "decision.projection_rebuilt": SWAP,
+    "decision.projection_rolled_back": SWAP,
+    "decision.gap_accepted": DECISION
+    | {
+        "generation": 1,
+        "of_topic": "price.ticks",
+        "partition": 0,
+        "from_offset": 5,
+        "to_offset": 9,
+    },
 }
 
 #: JSON numbers, other notations, too many digits, a zero with a sign, a NUL.
@@ -166,6 +197,17 @@ REFUSED: dict[str, list[object]] = {
     "tickers": [None, "KXU3", {}, [None], *([ticker] for ticker in NO_TICKER)],
     "raw": [1, {}, "x" * 500_001],
     "reason": [1, "x" * 2001],
+    **dict.fromkeys(["decision_id", "of_topic_id"], [None, 1, "", "x", "0B8A4A1E-8f1c"]),
+    "operator": [None, 1, "", "x" * 201],
+    "why": [1, "x" * 2001],
+    "projection": [None, 1, "", "Prices", "a b", "x" * 49],
+    "of_topic": [None, 1, "", "a b", "x" * 250],
+    "offsets": [None, [], [-1], ["1"], [0.5], [None], list(range(1001))],
+    **dict.fromkeys(["partition", "from_version", "to_version"], [*NO_NUMBER, 2**31]),
+    **dict.fromkeys(["from_generation", "to_generation"], [*NO_NUMBER, 0, 2**31]),
+    **dict.fromkeys(["from_offset", "to_offset"], NO_NUMBER),
+    "generation": [-1, 0, "1", 0.5, True, 2**31],
+    "reached": [None, [None], [{}], [{"topic": "t", "partition": 0, "next_offset": -1}]],
     "entry_method": ["robot", "", 1],
     "close_method": ["expired", "", 1],
     **dict.fromkeys(["ticker", "series", "event_ticker"], NO_TICKER),
