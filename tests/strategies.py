@@ -71,6 +71,9 @@ few = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
+#: The same, where an example holds many cases, which cost little more than one.
+many_at_once = settings(few, max_examples=3)
+
 #: Times that a wall clock of today has, in microseconds; the models take more.
 USUAL_TIMES = st.integers(1_700_000_000_000_000, 1_800_000_000_000_000)
 

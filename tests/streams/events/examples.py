@@ -177,6 +177,9 @@ NO_TICKER: list[object] = [1, "", "KX BTC", "-KX", "KX\x00", "KX\n", "K" * 129, 
 NO_TIME: list[object] = [0, -1, 1_230_767_999_999_999, 1.7e15, "1754518200000000", True]
 NO_LEVELS: list[object] = [None, {}, [["0.5"]], [["2", "1"]], [[0.5, "1"]], [["0.5", "-1"]]]
 NO_NUMBER: list[object] = [None, -1, "1", 0.5, True, 2**63]
+NO_SMALL_NUMBER = [*NO_NUMBER, 2**31]
+NO_GENERATION = [*NO_SMALL_NUMBER, 0]
+NO_UUID: list[object] = [None, 1, "", "x", "0B8A4A1E-8F1C-4D6E-9C53-1F2A3B4C5D6E"]
 
 #: What a field of this name refuses, whatever event it stands in.
 REFUSED: dict[str, list[object]] = {
@@ -197,14 +200,14 @@ REFUSED: dict[str, list[object]] = {
     "tickers": [None, "KXU3", {}, [None], *([ticker] for ticker in NO_TICKER)],
     "raw": [1, {}, "x" * 500_001],
     "reason": [1, "x" * 2001],
-    **dict.fromkeys(["decision_id", "of_topic_id"], [None, 1, "", "x", "0B8A4A1E-8f1c"]),
+    **dict.fromkeys(["decision_id", "of_topic_id"], NO_UUID),
     "operator": [None, 1, "", "x" * 201],
     "why": [1, "x" * 2001],
     "projection": [None, 1, "", "Prices", "a b", "x" * 49],
     "of_topic": [None, 1, "", "a b", "x" * 250],
     "offsets": [None, [], [-1], ["1"], [0.5], [None], list(range(1001))],
-    **dict.fromkeys(["partition", "from_version", "to_version"], [*NO_NUMBER, 2**31]),
-    **dict.fromkeys(["from_generation", "to_generation"], [*NO_NUMBER, 0, 2**31]),
+    **dict.fromkeys(["partition", "from_version", "to_version"], NO_SMALL_NUMBER),
+    **dict.fromkeys(["from_generation", "to_generation"], NO_GENERATION),
     **dict.fromkeys(["from_offset", "to_offset"], NO_NUMBER),
     "generation": [-1, 0, "1", 0.5, True, 2**31],
     "reached": [None, [None], [{}], [{"topic": "t", "partition": 0, "next_offset": -1}]],
