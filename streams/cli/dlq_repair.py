@@ -86,7 +86,8 @@ async def _retry(chosen: Chosen, limit: int, why: str | None) -> tuple[Retried, 
                 rest = limit - retried.frames
                 await redrive.redrive(chosen, endpoints, operator, rest, redriven, step)
     finally:
-        await _tell(endpoints)
+        if retried.read or redriven.projected:
+            await _tell(endpoints)
     return retried, redriven
 
 

@@ -418,17 +418,20 @@ def test_a_retry_tells_people_what_it_did(system: System, error: str) -> None:
     assert "1 still cannot be read:\n  1: not JSON: " in output
 
 
-def test_refused_records_are_left_alone(system: System) -> None:
+def test_a_record_that_is_refused_again_stays_listed(system: System) -> None:
     refused(system, "LEFT-USD")
-    status, output, _ = system.tape.run("dlq", "retry", "--error", "a JSON number")
-    assert status == 0
-    assert output.startswith("no frame waits that could not be read\n")
-    assert "left: retry is for frames" in output
-    assert any(one["key"] == "coinbase:LEFT-USD" for one in system.listed("a JSON number"))
+    status, output, errors = system.tape.run("dlq", "retry", "--error", "a JSON number")
+    assert (status, errors) == (1, "")
+    assert "0 projected" in output
+    assert "refused again:" in output
+    [letter] = [one for one in system.listed("a JSON number") if "LEFT-USD" in one["key"]]
+    assert letter["last_error"] == letter["error"]
+    assert letter["tries"] > 0
 
 
-def test_a_user_s_mistakes_are_told(system: System, tmp_path: Path) -> None:
+def test_a_user_s_mistakes_are_told(system: System, error: str, tmp_path: Path) -> None:
     assert "'yesterday' is no time" in system.tape.complaint("dlq", "list", "--since", "yesterday")
+    system.project(kept(PriceUnparsed, "coinbase", b"garbage", error))
     for words in ("list", "retry"):
         assert "are: account, " in system.tape.complaint("dlq", words, "--projection", "price")
         assert "'price.tick'" in system.tape.complaint("dlq", words, "--topic", "price.tick")
@@ -438,7 +441,7 @@ def test_a_user_s_mistakes_are_told(system: System, tmp_path: Path) -> None:
         assert "`tape doctor` tries the connection" in away.complaint("dlq", words)
     dsn = system.info.dsn
     without_broker = Tape(TAPE_HOME=str(tmp_path), TAPE_DSN=dsn, TAPE_BROKERS="127.0.0.1:1")
-    assert "broker" in without_broker.complaint("dlq", "retry")
+    assert "broker" in without_broker.complaint("dlq", "retry", "--error", error)
 
 
 def test_tables_of_before_are_to_be_migrated(system: System, dsn: str, tmp_path: Path) -> None:
