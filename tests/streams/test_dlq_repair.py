@@ -1,4 +1,4 @@
-"""`tape dlq retry`, `discard` and `show` on records that a projection refused, and the decisions."""
+"""`tape dlq retry`, `discard` and `show` on refused records, and what is told of the decisions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 from projections.base import Batch
 from projections.database import connect
 from projections.decisions import Operator, record
 from projections.prices import Prices
+from streams import admin
+from streams.cli import app, dlq_repair
 from streams.decisions import send_decisions
 from streams.embedded.stack import StackInfo
+from streams.errors import UserError
 from streams.events import DeadLettersDiscarded, DeadLettersRedriven, Decision, Event, decode
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
@@ -42,6 +46,7 @@ def endpoints(brokers_with_topics: str, migrated_dsn: str) -> Endpoints:
 
 @pytest.fixture
 def tape(endpoints: Endpoints, tmp_path: Path) -> Tape:
+    """`tape` in processes of its own."""
     return Tape(
         TAPE_HOME=str(tmp_path),
         TAPE_BROKERS=endpoints.brokers,
@@ -50,9 +55,42 @@ def tape(endpoints: Endpoints, tmp_path: Path) -> Tape:
     )
 
 
-async def refuse(dsn: str, *offsets: int, count: int = 6) -> None:
+class Here:
+    """`tape dlq` in this process, which is quicker."""
+
+    def run(self, *words: object) -> tuple[int, str, str]:
+        """Exit status, standard output, standard error."""
+        found = CliRunner().invoke(app, ["dlq", *map(str, words)])
+        if isinstance(found.exception, UserError):
+            return 2, found.stdout, str(found.exception)
+        assert found.exception is None or isinstance(found.exception, SystemExit)
+        return found.exit_code, found.stdout, found.stderr
+
+    def output(self, *words: object) -> str:
+        """The standard output of what has to succeed, without a word on standard error."""
+        status, output, errors = self.run(*words)
+        assert (status, errors) == (0, "")
+        return output
+
+    def complaint(self, *words: object) -> str:
+        """What a user's mistake is answered with."""
+        status, output, errors = self.run(*words)
+        assert (status, output) == (2, "")
+        return errors
+
+
+@pytest.fixture
+def here(endpoints: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+    settings = {"HOME": str(tmp_path), "BROKERS": endpoints.brokers, "DSN": endpoints.dsn}
+    for name, value in {**settings, "OPERATOR": "ann"}.items():
+        monkeypatch.setenv(f"TAPE_{name}", value)
+    monkeypatch.setattr(dlq_repair, "log_to_stderr", lambda: None)  # it would outlast the test
+    return Here()
+
+
+def refuse(dsn: str, *offsets: int, count: int = 6) -> None:
     """Project trades by a program that cannot read those at these offsets."""
-    await project(dsn, older(Prices, offsets), [log_of(map(trade, range(count)))])
+    asyncio.run(project(dsn, older(Prices, offsets), [log_of(map(trade, range(count)))]))
 
 
 def held(dsn: str) -> list[int]:
@@ -63,66 +101,67 @@ def outcomes(dsn: str) -> list[str | None]:
     return [row["outcome"] for row in rows(dsn, "dead_letters", '"offset"')]
 
 
-async def sent(endpoints: Endpoints) -> list[Decision]:
+def sent(endpoints: Endpoints) -> list[Decision]:
     """The decisions of this database that are in the topic, as often as they are there."""
     own = {str(row["id"]) for row in rows(endpoints.dsn, "decisions")}
-    records = await records_of(endpoints.brokers, "system.decisions", "prices", partitions=1)
+    reading = records_of(endpoints.brokers, "system.decisions", "prices", partitions=1)
+    records = asyncio.run(reading)
     found: list[Event] = [decode(one.value, one.headers) for one in records]
     return [one for one in found if isinstance(one, Decision) and one.decision_id in own]
 
 
-async def test_refused_records_are_projected_and_the_decision_is_told(
-    endpoints: Endpoints, tape: Tape
+def test_refused_records_are_projected_and_the_decision_is_told(
+    endpoints: Endpoints, here: Here
 ) -> None:
-    await refuse(endpoints.dsn, 1, 3)
-    output = tape.output("dlq", "retry", "--projection", "prices", "--why", "mended")
+    refuse(endpoints.dsn, 1, 3)
+    output = here.output("retry", "--projection", "prices", "--why", "mended")
     assert output == "2 refused records tried: 2 projected\n"
     assert held(endpoints.dsn) == list(range(6))
     assert outcomes(endpoints.dsn) == ["projected", "projected"]
-    told = await sent(endpoints)
+    told = sent(endpoints)
     assert [type(one) for one in told] == [DeadLettersRedriven] * 2
     assert [(one.operator, one.why) for one in told] == [("ann", "mended")] * 2
     assert [one.offsets for one in told if isinstance(one, DeadLettersRedriven)] == [(1,), (3,)]
-    assert tape.output("dlq", "retry") == "no dead letter waits that was chosen\n"
-    assert "refused, projected, by prices" in tape.output("dlq", "list", "--all")
-    assert await sent(endpoints) == told
+    assert here.output("retry") == "no dead letter waits that was chosen\n"
+    assert "refused, projected, by prices" in here.output("list", "--all")
+    assert sent(endpoints) == told
 
 
-def start_waiting(tape: Tape, dsn: str, held_by: str, *words: object) -> subprocess.Popen[str]:
-    """A command, once it waits for a lock that this statement's transaction holds."""
-    process = tape.start(*words)
-    deadline = time.monotonic() + 60
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        while not connection.execute(held_by.encode()).fetchall():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline, "it does not come to wait"
-            time.sleep(0.05)
-    return process
-
-
-_WAITS = """
+_WAITING = b"""
 select pid from pg_stat_activity
 where datname = current_database() and application_name like 'tickertape%'
     and wait_event_type = 'Lock'
 """
 
 
+def start_waiting(tape: Tape, dsn: str, *words: object) -> subprocess.Popen[str]:
+    """A command, once it waits for a lock."""
+    process = tape.start(*words)
+    deadline = time.monotonic() + 60
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        while not connection.execute(_WAITING).fetchall():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "it does not come to wait"
+            time.sleep(0.05)
+    return process
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [(["retry"], ["projected"] * 2), (["discard", "--yes", "--why", "x"], ["discarded"] * 2)],
 )
-async def test_a_command_killed_before_it_commits_has_done_nothing(
+def test_a_command_killed_before_it_commits_has_done_nothing(
     endpoints: Endpoints, tape: Tape, words: list[str], expected: list[str]
 ) -> None:
     """All is written but the decision, for which it waits when it is killed."""
-    await refuse(endpoints.dsn, 1, 3)
+    refuse(endpoints.dsn, 1, 3)
     with psycopg.connect(endpoints.dsn) as holder:
         holder.execute("lock table decisions in share mode")
-        process = start_waiting(tape, endpoints.dsn, _WAITS, "dlq", *words)
+        process = start_waiting(tape, endpoints.dsn, "dlq", *words)
         process.kill()
         process.communicate(timeout=30)
         with psycopg.connect(endpoints.dsn, autocommit=True) as connection:
-            connection.execute(f"select pg_terminate_backend(pid) from ({_WAITS}) as w".encode())
+            connection.execute(b"select pg_terminate_backend(pid) from (" + _WAITING + b") as w")
     assert outcomes(endpoints.dsn) == [None, None]
     assert held(endpoints.dsn) == [0, 2, 4, 5]
     assert rows(endpoints.dsn, "decisions") == []
@@ -130,11 +169,11 @@ async def test_a_command_killed_before_it_commits_has_done_nothing(
     tape.output("dlq", *words)
     assert outcomes(endpoints.dsn) == expected
     assert held(endpoints.dsn) == (list(range(6)) if words == ["retry"] else [0, 2, 4, 5])
-    assert len({one.decision_id for one in await sent(endpoints)}) == len(await sent(endpoints))
+    assert len({one.decision_id for one in sent(endpoints)}) == len(sent(endpoints))
 
 
-async def test_two_retries_at_once_share_the_work(endpoints: Endpoints, tape: Tape) -> None:
-    await refuse(endpoints.dsn, *range(40), count=41)
+def test_two_retries_at_once_share_the_work(endpoints: Endpoints, tape: Tape) -> None:
+    refuse(endpoints.dsn, *range(40), count=41)
     processes = [tape.start("dlq", "retry", "--json") for _ in range(2)]
     told = [json.loads(process.communicate(timeout=60)[0])["refused"] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
@@ -143,81 +182,79 @@ async def test_two_retries_at_once_share_the_work(endpoints: Endpoints, tape: Ta
     assert len(rows(endpoints.dsn, "decisions")) == 40
 
 
-async def test_a_retry_is_bounded_and_the_next_goes_on(endpoints: Endpoints, tape: Tape) -> None:
-    await refuse(endpoints.dsn, 0, 1, 2, 4)
-    assert tape.output("dlq", "retry", "--since", "2999-01-01").startswith("no dead letter")
-    tape.output("dlq", "retry", "price.ticks[0]@4")
+def test_a_retry_is_bounded_and_the_next_goes_on(endpoints: Endpoints, here: Here) -> None:
+    refuse(endpoints.dsn, 0, 1, 2, 4)
+    assert here.output("retry", "--since", "2999-01-01").startswith("no dead letter")
+    here.output("retry", "price.ticks[0]@4")
     assert outcomes(endpoints.dsn) == [None, None, None, "projected"]
-    tape.output("dlq", "retry", "--limit", 2)
+    here.output("retry", "--limit", 2)
     assert outcomes(endpoints.dsn) == ["projected", "projected", None, "projected"]
-    tape.output("dlq", "retry", "--limit", 2)
+    here.output("retry", "--limit", 2)
     assert outcomes(endpoints.dsn) == ["projected"] * 4
 
 
-async def test_what_is_refused_again_is_told_with_status_1(
-    endpoints: Endpoints, tape: Tape
-) -> None:
+def test_what_is_refused_again_is_told_with_status_1(endpoints: Endpoints, here: Here) -> None:
     [batch] = [log_of(map(trade, range(3)))]
     records: Sequence[Any] = batch.records
     broken = Batch(batch.source, [records[0], unreadable(records[1]), records[2]])
-    await project(endpoints.dsn, Prices(), [broken])
-    status, output, errors = tape.run("dlq", "retry")
+    asyncio.run(project(endpoints.dsn, Prices(), [broken]))
+    status, output, errors = here.run("retry")
     assert (status, errors) == (1, "")
     assert output.startswith("1 refused record tried: 0 projected\n1 refused again:\n  1: ")
     assert held(endpoints.dsn) == [0, 2]
-    shown = tape.output("dlq", "show", "price.ticks[0]@1")
+    shown = here.output("show", "price.ticks[0]@1")
     assert "1 redrive so far: " in shown
     assert "now      waits" in shown
-    assert await sent(endpoints) == []
+    assert sent(endpoints) == []
 
 
-async def test_discarding_keeps_the_bytes_and_is_told(endpoints: Endpoints, tape: Tape) -> None:
-    await refuse(endpoints.dsn, 1, 3, 4)
+def test_discarding_keeps_the_bytes_and_is_told(endpoints: Endpoints, here: Here) -> None:
+    refuse(endpoints.dsn, 1, 3, 4)
     before = [row["value"] for row in rows(endpoints.dsn, "dead_letters", '"offset"')]
-    assert "Missing option '--why'" in tape.complaint("dlq", "discard")
-    assert "--why is blank" in tape.complaint("dlq", "discard", "--yes", "--why", " ")
-    assert "3 dead letters would be" in tape.complaint("dlq", "discard", "--why", "made by hand")
-    one = tape.output("dlq", "discard", "price.ticks[0]@3", "--why", "made by hand")
+    assert "Missing option '--why'" in here.complaint("discard")
+    assert "--why is blank" in here.complaint("discard", "--yes", "--why", " ")
+    assert "3 dead letters would be" in here.complaint("discard", "--why", "made by hand")
+    one = here.output("discard", "price.ticks[0]@3", "--why", "made by hand")
     assert one == "1 dead letter discarded; nothing is deleted\n"
     assert outcomes(endpoints.dsn) == [None, "discarded", None]
-    rest = tape.output("dlq", "discard", "--yes", "--why", "no use", "--json")
+    rest = here.output("discard", "--yes", "--why", "no use", "--json")
     assert json.loads(rest) == {"discarded": 2}
     assert outcomes(endpoints.dsn) == ["discarded"] * 3
     assert [row["value"] for row in rows(endpoints.dsn, "dead_letters", '"offset"')] == before
-    assert tape.output("dlq", "discard", "--why", "again") == "none waits\n"
-    assert tape.output("dlq", "retry").startswith("no dead letter")
-    told = [one for one in await sent(endpoints) if isinstance(one, DeadLettersDiscarded)]
+    assert here.output("discard", "--why", "again") == "none waits\n"
+    assert here.output("retry").startswith("no dead letter")
+    told = [one for one in sent(endpoints) if isinstance(one, DeadLettersDiscarded)]
     assert [(one.why, one.offsets, one.of_topic_id) for one in told] == [
         ("made by hand", (3,), TOPIC_ID),
         ("no use", (1, 4), TOPIC_ID),
     ]
 
 
-async def test_a_dead_letter_is_shown_whole_without_control_characters(
-    endpoints: Endpoints, tape: Tape
+def test_a_dead_letter_is_shown_whole_without_control_characters(
+    endpoints: Endpoints, here: Here
 ) -> None:
     [batch] = [log_of([trade(0), trade(1), trade(2)])]
     records: Sequence[Any] = batch.records
     odd = replace(records[1], key=b"\x1b[31mred", value=b"\x1b]0;title\x07")
     raw = replace(records[2], value=b"\xff\x00", headers=[("h\x1b", b"\xff"), ("none", None)])
-    await project(endpoints.dsn, Prices(), [Batch(batch.source, [records[0], odd, raw])])
-    shown = tape.output("dlq", "show", "price.ticks[0]@1")
+    asyncio.run(project(endpoints.dsn, Prices(), [Batch(batch.source, [records[0], odd, raw])]))
+    shown = here.output("show", "price.ticks[0]@1")
     assert "\x1b" not in shown
     assert "\x07" not in shown
     assert all(len(line) <= 80 for line in shown.splitlines())
     assert "ce_type: price.trade.v1" in shown
     assert "value: 10 bytes, in base64\n    G10wO3RpdGxlBw==" in shown
-    [letter] = json.loads(tape.output("dlq", "show", "price.ticks[0]@1", "--json"))["dead_letters"]
+    [letter] = json.loads(here.output("show", "price.ticks[0]@1", "--json"))["dead_letters"]
     assert (letter["key"], letter["value"]) == ("\x1b[31mred", "\x1b]0;title\x07")
-    shown = tape.output("dlq", "show", "price.ticks[0]@2")
+    shown = here.output("show", "price.ticks[0]@2")
     assert "value: 2 bytes, in base64\n    /wA=" in shown
     assert "/w== (base64)" in shown
     assert "none: null" in shown
-    [letter] = json.loads(tape.output("dlq", "show", "price.ticks[0]@2", "--json"))["dead_letters"]
+    [letter] = json.loads(here.output("show", "price.ticks[0]@2", "--json"))["dead_letters"]
     assert letter["value_base64"] == "/wA="
-    assert "is no dead letter" in tape.complaint("dlq", "show", "price.ticks[0]@0")
-    assert "is no place" in tape.complaint("dlq", "show", "price.ticks@0")
-    assert "'nowhere'" in tape.complaint("dlq", "show", "nowhere[0]@0")
+    assert "is no dead letter" in here.complaint("show", "price.ticks[0]@0")
+    assert "is no place" in here.complaint("show", "price.ticks@0")
+    assert "'nowhere'" in here.complaint("show", "nowhere[0]@0")
 
 
 def discarded(offset: int) -> DeadLettersDiscarded:
@@ -236,48 +273,55 @@ async def decide(dsn: str, decision: Decision) -> None:
         await record(connection, decision)
 
 
-async def test_what_was_decided_and_not_sent_is_sent_by_a_later_command_once(
-    endpoints: Endpoints, tape: Tape
+def test_what_was_decided_and_not_sent_is_sent_by_a_later_command_once(
+    endpoints: Endpoints, here: Here
 ) -> None:
-    await refuse(endpoints.dsn, 1)
+    refuse(endpoints.dsn, 1)
     before = discarded(7)
-    await decide(endpoints.dsn, before)  # as by a command that was killed here
-    assert await sent(endpoints) == []
-    tape.output("dlq", "discard", "--why", "no use")
-    first, second = await sent(endpoints)
+    asyncio.run(decide(endpoints.dsn, before))  # as by a command that was killed here
+    assert sent(endpoints) == []
+    here.output("discard", "--why", "no use")
+    first, second = sent(endpoints)
     assert first == before
     assert second.operator == "ann"
-    assert await send_decisions(endpoints) == 0
-    assert len(await sent(endpoints)) == 2
+    assert asyncio.run(send_decisions(endpoints)) == 0
+    assert len(sent(endpoints)) == 2
 
 
-async def test_senders_at_once_send_each_decision_once(endpoints: Endpoints) -> None:
+def test_senders_at_once_send_each_decision_once(endpoints: Endpoints) -> None:
+    async def three_times() -> list[int]:
+        return await asyncio.gather(*(send_decisions(endpoints) for _ in range(3)))
+
     made = [discarded(offset) for offset in range(20)]
     for decision in made:
-        await decide(endpoints.dsn, decision)
-    counts = await asyncio.gather(*(send_decisions(endpoints) for _ in range(3)))
+        asyncio.run(decide(endpoints.dsn, decision))
+    counts = asyncio.run(three_times())
     assert sum(counts) == 20
-    assert await sent(endpoints) == made
+    assert sent(endpoints) == made
 
 
-async def test_a_deed_that_is_undone_leaves_no_decision(endpoints: Endpoints) -> None:
-    async with await connect(endpoints.dsn, "test", {}) as connection:
-        with pytest.raises(ZeroDivisionError):
-            async with connection.transaction():
-                await record(connection, discarded(1))
-                raise ZeroDivisionError
-    assert await send_decisions(endpoints) == 0
+def test_a_deed_that_is_undone_leaves_no_decision(endpoints: Endpoints) -> None:
+    async def undo() -> None:
+        async with (
+            await connect(endpoints.dsn, "test", {}) as connection,
+            connection.transaction(force_rollback=True),
+        ):
+            await record(connection, discarded(1))
+
+    asyncio.run(undo())
+    assert asyncio.run(send_decisions(endpoints)) == 0
 
 
-async def test_without_a_broker_the_deed_is_done_and_the_decision_waits(
-    endpoints: Endpoints, tmp_path: Path
+def test_without_a_broker_the_deed_is_done_and_the_decision_waits(
+    endpoints: Endpoints, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await refuse(endpoints.dsn, 1)
-    away = Tape(TAPE_HOME=str(tmp_path), TAPE_DSN=endpoints.dsn, TAPE_BROKERS="127.0.0.1:1")
-    status, output, errors = away.run("dlq", "retry")
+    refuse(endpoints.dsn, 1)
+    monkeypatch.setenv("TAPE_BROKERS", "127.0.0.1:1")
+    monkeypatch.setattr(admin, "_TIMEOUT_S", 0.5)
+    status, output, errors = here.run("retry")
     assert (status, output) == (0, "1 refused record tried: 1 projected\n")
     assert "what was decided is sent later" in errors
     assert held(endpoints.dsn) == list(range(6))
-    assert await sent(endpoints) == []
-    assert await send_decisions(endpoints) == 1
-    assert len(await sent(endpoints)) == 1
+    assert sent(endpoints) == []
+    assert asyncio.run(send_decisions(endpoints)) == 1
+    assert len(sent(endpoints)) == 1
