@@ -34,7 +34,8 @@ select distinct on (topic_id, partition, "offset") topic_id::text as id, partiti
     headers, value
 from public.dead_letters
 where done is null and {CHOSEN} and {IS_FRAME}
-    and (topic_id, partition, "offset") > (%(topic_id)s::uuid, %(partition)s, %(offset)s)
+    and (topic_id, partition, "offset")
+        > (%(after_id)s::uuid, %(after_partition)s, %(after_offset)s)
 order by topic_id, partition, "offset"
 limit %(page)s
 """
@@ -115,7 +116,7 @@ async def _retry(
 ) -> None:
     place = _START
     while retried.frames < frames:
-        after = dict(zip(("topic_id", "partition", "offset"), place, strict=True))
+        after = dict(zip(("after_id", "after_partition", "after_offset"), place, strict=True))
         page = {"page": min(_PAGE, frames - retried.frames)}
         cursor = await connection.execute(_WAITING, {**chosen.parameters(), **page, **after})
         rows = await cursor.fetchall()
