@@ -155,8 +155,8 @@ def test_what_is_told_twice_is_in_the_tables_once(system: System, error: str) ->
     for _ in range(2):
         assert system.retry(error)[1]["events"] == 1
         assert len(fills(system, error)) == 1
-        done = "update dead_letters set done = null, outcome = null where strpos(error, %s) > 0 returning error"
-        assert len(system.query(done, error)) == 1
+        again = "update dead_letters set done = null, outcome = null where strpos(error, %s) > 0"
+        assert len(system.query(f"{again} returning error", error)) == 1
     assert system.query("select count(*) from account_conflicts") == [(0,)]
 
 
