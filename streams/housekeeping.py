@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 _COPY_EVERY = 1.0
 #: A command sends its own decisions: this is for one that was killed before it did.
-_DECISIONS_EVERY = 10.0
+_DECISIONS_EVERY = 5.0
 _MAINTAIN_EVERY = 3600.0
 #: How often (seconds) the worker looks whether it holds partitions.
 _LOOK_EVERY = 0.25

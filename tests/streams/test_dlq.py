@@ -9,6 +9,7 @@ import secrets
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -19,12 +20,15 @@ import psycopg
 import pytest
 
 from projections import PROJECTIONS
+from projections.database import connect
+from projections.decisions import Operator, record
 from streams.connectors.base import LARGEST_KEPT_FRAME
 from streams.embedded import stack as embedded
 from streams.embedded.home import Home
 from streams.embedded.stack import StackInfo
 from streams.events import (
     AccountUnparsed,
+    DeadLettersDiscarded,
     Event,
     MarketUnparsed,
     PriceTrade,
@@ -427,6 +431,30 @@ def test_a_record_that_is_refused_again_stays_listed(system: System) -> None:
     [letter] = [one for one in system.listed("a JSON number") if "LEFT-USD" in one["key"]]
     assert letter["last_error"] == letter["error"]
     assert letter["tries"] > 0
+
+
+def test_a_worker_tells_what_was_decided_by_a_command_that_was_killed(system: System) -> None:
+    decision = DeadLettersDiscarded(
+        **Operator("bob", "no use").decides(),
+        projection="prices",
+        of_topic="price.ticks",
+        of_topic_id=str(uuid.uuid4()),
+        partition=0,
+        offsets=(7,),
+    )
+
+    async def decide() -> None:
+        async with await connect(system.info.dsn, "test", {}) as connection:
+            await record(connection, decision)
+
+    asyncio.run(decide())
+    deadline = time.monotonic() + 90
+    while system.query("select from decisions where not copied"):
+        assert time.monotonic() < deadline, "the worker does not send it"
+        time.sleep(0.1)
+    found = records_of(system.info.brokers, decision.topic, decision.key(), partitions=1)
+    ids = [dict(one.headers)["ce_id"].decode() for one in asyncio.run(found)]
+    assert ids.count(decision.decision_id) == 1
 
 
 def test_a_user_s_mistakes_are_told(system: System, error: str, tmp_path: Path) -> None:
