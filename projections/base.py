@@ -88,6 +88,10 @@ class Decoded(Generic[F]):
     refused: list[Refused] = field(default_factory=list)
 
 
+class OutOfPlace(Exception):
+    """A record cannot be written behind later ones of its partition; the message says why."""
+
+
 class Projection(ABC, Generic[F]):
     """A set of tables that is a function of some topics. See the module's docstring."""
 
@@ -171,6 +175,15 @@ class Projection(ABC, Generic[F]):
 
     async def derive(self, connection: Connection) -> None:
         """Write what `load` left out, once all is loaded; in the transaction of the caller."""
+
+    async def write_late(self, connection: Connection, facts: F) -> None:
+        """Write the facts of one record behind later ones of its partition: of a dead letter.
+
+        In the transaction of the caller, which keeps live units of that partition out.
+        Where any order comes to the same rows, as here, this is `write`. Raises OutOfPlace, and
+        has written nothing, where a row would not be as if the record had come in its place.
+        """
+        await self.write(connection, facts)
 
 
 class Recorded(NamedTuple):

@@ -9,9 +9,14 @@ from psycopg.rows import class_row
 
 from projections.base import Connection, Partition
 
+# What the live generation has not come to yet, it may refuse as well.
 _MORE = """
 select b.topic, b.partition, b."offset", b.error, count(*) over () as in_all
 from public.built_dead_letters as b
+join public.generations as g on g.projection = b.projection and g.is_current
+join public.checkpoints as c
+    on c.projection = g.projection and c.generation = g.generation
+    and c.topic_id = b.topic_id and c.partition = b.partition and c.next_offset > b."offset"
 where b.projection = %s and b.generation = %s
     and not exists (
         select from public.dead_letters as d
@@ -25,7 +30,7 @@ limit 5
 # What the live generation had refused and this one took: from where it began to read.
 _DONE = """
 update public.dead_letters as d
-set done = now(), done_generation = c.generation
+set done = now(), outcome = 'projected', done_generation = c.generation
 from unnest(%(topics)s::text[], %(partitions)s::integer[], %(starts)s::bigint[])
     as s (topic, partition, start),
     public.checkpoints as c
@@ -42,7 +47,7 @@ where c.projection = %(projection)s and c.generation = %(generation)s
 # What another generation has the rows of, and this one, which did not read it again, has not.
 _WAITS_AGAIN = """
 update public.dead_letters as d
-set done = null, done_generation = null
+set done = null, outcome = null, done_generation = null
 from unnest(%(topics)s::text[], %(partitions)s::integer[], %(starts)s::bigint[])
     as s (topic, partition, start)
 where d.projection = %(projection)s and d.topic = s.topic and d.partition = s.partition

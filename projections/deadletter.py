@@ -6,7 +6,7 @@ the projection, because then the fault is most likely not in the records.
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +67,22 @@ def _text(field: str, raw: bytes | None) -> dict[str, str | None]:
     except UnicodeDecodeError:
         text = "\0"
     return {f"{field}_base64": b64encode(raw).decode()} if "\0" in text else {field: text}
+
+
+def headers_of(stored: Iterable[Mapping[str, str | None]]) -> list[tuple[str, bytes | None]]:
+    """The record's headers from their JSON, as the broker gave them: the inverse of header_json."""
+    return [
+        ((_raw(item, "name") or b"").decode(errors="surrogateescape"), _raw(item, "value"))
+        for item in stored
+    ]
+
+
+def _raw(item: Mapping[str, str | None], field: str) -> bytes | None:
+    encoded = item.get(f"{field}_base64")
+    if encoded is not None:
+        return b64decode(encoded)
+    text = item[field]
+    return None if text is None else text.encode()
 
 
 async def insert(

@@ -6,13 +6,13 @@ same `ce_id`, and is for other consumers and for retention; nothing here reads i
 
 from __future__ import annotations
 
-from base64 import b64decode
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from psycopg import sql
 
 from projections.database import connect
+from projections.deadletter import headers_of
 from streams.events.catalogue import MAX_MESSAGE_BYTES, dead_letter_topic
 from streams.settings import Endpoints
 
@@ -76,22 +76,14 @@ async def _produce(rows: list[Any], projection: str, endpoints: Endpoints) -> No
 
 
 def original_headers(stored: list[dict[str, str | None]]) -> list[tuple[str, bytes | None]]:
-    """The record's headers from `dead_letters.headers` (see projections.deadletter).
+    """The record's headers from `dead_letters.headers` as aiokafka can send them.
 
     A name that is not UTF-8 cannot be sent; its bytes that are none are replaced in the copy.
     """
     return [
-        ((_raw(item, "name") or b"").decode(errors="replace"), _raw(item, "value"))
-        for item in stored
+        (name.encode(errors="surrogateescape").decode(errors="replace"), value)
+        for name, value in headers_of(stored)
     ]
-
-
-def _raw(item: dict[str, str | None], field: str) -> bytes | None:
-    encoded = item.get(f"{field}_base64")
-    if encoded is not None:
-        return b64decode(encoded)
-    text = item[field]
-    return None if text is None else text.encode()
 
 
 def _about(

@@ -1,4 +1,4 @@
-"""What a worker does beside its units of work: heartbeats, copies of dead letters, maintenance."""
+"""What a worker does beside its units: heartbeats, copies of dead letters and decisions, upkeep."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import suppress
 import structlog
 
 from streams.dead_letters import send_copies
+from streams.decisions import send_decisions
 from streams.errors import UserError
 from streams.events.system_health import State
 from streams.heartbeat import Pulse, keep_beating
@@ -20,6 +21,8 @@ from streams.settings import Endpoints
 log = structlog.get_logger(__name__)
 
 _COPY_EVERY = 1.0
+#: A command sends its own decisions: this is for one that was killed before it did.
+_DECISIONS_EVERY = 5.0
 _MAINTAIN_EVERY = 3600.0
 #: How often (seconds) the worker looks whether it holds partitions.
 _LOOK_EVERY = 0.25
@@ -37,6 +40,7 @@ async def keep_house(
     name = projector.projection.name
     works = [
         _repeat(_COPY_EVERY, lambda: send_copies(name, endpoints), "copying dead letters"),
+        _repeat(_DECISIONS_EVERY, lambda: send_decisions(endpoints), "sending decisions"),
         _watch(ledger, pulse),
         _tell_health(pulse, endpoints),
         _repeat(_MAINTAIN_EVERY, lambda: projector.maintain(history_days), "maintaining tables"),

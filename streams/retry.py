@@ -1,4 +1,4 @@
-"""`tape dlq retry`: unread frames out of the dead letters, through the parser, into the log."""
+"""Unread frames out of the dead letters, through the parser again, into the log."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 
 from projections.base import Connection
 from projections.database import connect
+from projections.decisions import Operator, by_partition, record
 from streams.dead_letters import original_headers
-from streams.events import DecodeError, Unparsed, decode
+from streams.events import DeadLettersRedriven, DecodeError, Unparsed, decode
 from streams.producer import Producer
 from streams.reports.dead_letters import CHOSEN, IS_FRAME, Chosen
 from streams.reports.reading import database_faults
@@ -33,21 +34,22 @@ select distinct on (topic_id, partition, "offset") topic_id::text as id, partiti
     headers, value
 from public.dead_letters
 where done is null and {CHOSEN} and {IS_FRAME}
-    and (topic_id, partition, "offset") > (%(topic_id)s::uuid, %(partition)s, %(offset)s)
+    and (topic_id, partition, "offset")
+        > (%(after_id)s::uuid, %(after_partition)s, %(after_offset)s)
 order by topic_id, partition, "offset"
 limit %(page)s
 """
-_COUNTS = f"""
-select count(distinct (topic_id, partition, "offset")) filter (where {IS_FRAME}),
-    count(distinct (topic_id, partition, "offset")) filter (where not {IS_FRAME})
+_COUNT = f"""
+select count(distinct (topic_id, partition, "offset"))
 from public.dead_letters
-where done is null and {CHOSEN}
+where done is null and {CHOSEN} and {IS_FRAME}
 """
 _MARK = """
-update public.dead_letters set done = now()
+update public.dead_letters set done = now(), outcome = 'read'
 where done is null and (topic_id, partition, "offset") in (
     select * from unnest(%s::uuid[], %s::integer[], %s::bigint[])
 )
+returning projection, topic, topic_id::text, partition, "offset"
 """
 #: Before the first place.
 _START = ("00000000-0000-0000-0000-000000000000", -1, -1)
@@ -57,8 +59,7 @@ _START = ("00000000-0000-0000-0000-000000000000", -1, -1)
 class Retried:
     """What a retry has done: `frames` were tried, `read` of them gave `events`.
 
-    `left` and `unread` count the others by reason, as of `Reread`. `refused` are the dead letters
-    that are no frames.
+    `left` and `unread` count the others by reason, as of `Reread`.
     """
 
     frames: int = 0
@@ -66,7 +67,6 @@ class Retried:
     events: int = 0
     left: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
-    refused: int = 0
 
     def add(self, found: Reread) -> None:
         """Count one frame."""
@@ -83,33 +83,62 @@ class Retried:
 
 
 async def retry(
-    chosen: Chosen, endpoints: Endpoints, retried: Retried, advanced: Callable[[int], None]
+    chosen: Chosen,
+    endpoints: Endpoints,
+    operator: Operator,
+    limit: int,
+    retried: Retried,
+    advanced: Callable[[int], None],
 ) -> None:
-    """Read the chosen frames again, counting them in `retried`.
+    """Read the chosen frames again, at most `limit` of them, counting them in `retried`.
 
     `advanced` is given how many there are, at first and after each page. What a frame says
     is in the log before it is marked as done: a kill in between has it told twice, by the same ids.
     Raises UserError: the broker or the database is out of reach.
     """
-    async with _database(endpoints.dsn) as connection, Producer(endpoints) as producer:
-        parameters = {**chosen.parameters(), "page": _PAGE}
-        counts = await (await connection.execute(_COUNTS, parameters)).fetchone()
-        frames, retried.refused = counts or (0, 0)
-        place = _START
-        while True:
-            advanced(frames)
-            after = dict(zip(("topic_id", "partition", "offset"), place, strict=True))
-            cursor = await connection.execute(_WAITING, {**parameters, **after})
-            rows = await cursor.fetchall()
-            if not rows:
-                return
-            done = await _send(rows, producer, retried)
-            await producer.flush()
-            if done:
-                await connection.execute(
-                    _MARK, [list(column) for column in zip(*done, strict=True)]
-                )
-            place = rows[-1][:3]
+    async with _database(endpoints.dsn) as connection:
+        counted = await (await connection.execute(_COUNT, chosen.parameters())).fetchone()
+        frames = min(counted[0], limit) if counted else 0
+        advanced(frames)
+        if frames:
+            async with Producer(endpoints) as producer:
+                await _retry(chosen, connection, producer, operator, frames, retried, advanced)
+
+
+async def _retry(
+    chosen: Chosen,
+    connection: Connection,
+    producer: Producer,
+    operator: Operator,
+    frames: int,
+    retried: Retried,
+    advanced: Callable[[int], None],
+) -> None:
+    place = _START
+    while retried.frames < frames:
+        after = dict(zip(("after_id", "after_partition", "after_offset"), place, strict=True))
+        page = {"page": min(_PAGE, frames - retried.frames)}
+        cursor = await connection.execute(_WAITING, {**chosen.parameters(), **page, **after})
+        rows = await cursor.fetchall()
+        if not rows:
+            return
+        done = await _send(rows, producer, retried)
+        await producer.flush()
+        if done:
+            await _mark(connection, done, operator)
+        place = rows[-1][:3]
+        advanced(frames)
+
+
+async def _mark(
+    connection: Connection, done: Sequence[tuple[str, int, int]], operator: Operator
+) -> None:
+    async with connection.transaction():
+        columns = [list(column) for column in zip(*done, strict=True)]
+        marked = await (await connection.execute(_MARK, columns)).fetchall()
+        for letters in by_partition(marked):
+            decision = DeadLettersRedriven(**operator.decides(), **letters, generation=None)
+            await record(connection, decision)
 
 
 async def _send(

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     #: Whose trades a command is about, where it does not say.
     account: str = "kalshi/prod/main/0"
 
+    #: Who decides, as `system.decisions` tells it; None is the user of the operating system.
+    operator: str | None = Field(default=None, max_length=200)
+
     #: Spot symbols to follow, `BTC-USD,ETH-USD`; none means each feed's own.
     symbols: Annotated[tuple[str, ...], NoDecode] = ()
     #: Other WebSocket and REST addresses than the feeds' own, by feed: `coinbase=wss://host`.

@@ -16,8 +16,11 @@ from streams.events import (
     CancelTrade,
     CloseFailed,
     CloseTrade,
+    DeadLettersDiscarded,
+    DeadLettersRedriven,
     Event,
     Fill,
+    GapAccepted,
     Heartbeat,
     LifecycleUnparsed,
     MarkError,
@@ -39,6 +42,9 @@ from streams.events import (
     PriceQuote,
     PriceTrade,
     PriceUnparsed,
+    ProjectionRebuilt,
+    ProjectionRolledBack,
+    Reached,
     Settlement,
     SnapshotFinished,
     SnapshotStarted,
@@ -64,6 +70,9 @@ few = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+
+#: The same, where an example holds many cases, which cost little more than one.
+many_at_once = settings(few, max_examples=3)
 
 #: Times that a wall clock of today has, in microseconds; the models take more.
 USUAL_TIMES = st.integers(1_700_000_000_000_000, 1_800_000_000_000_000)
@@ -433,6 +442,50 @@ heartbeats: st.SearchStrategy[Heartbeat] = st.builds(
     time=times,
 )
 
+_numbers = st.integers(0, 2**31 - 1)
+_generations = st.integers(1, 2**31 - 1)
+_projections = st.sampled_from(["account", "market", "prices"])
+_topics = st.sampled_from(["price.ticks", "kalshi.account"])
+_decision: dict[str, st.SearchStrategy[Any]] = {
+    "decision_id": st.uuids().map(str),
+    "operator": texts.filter(bool).map(lambda text: text[:200]),
+    "time": times,
+    "why": st.none() | texts,
+    "projection": _projections,
+}
+_letters: dict[str, st.SearchStrategy[Any]] = {
+    **_decision,
+    "of_topic": _topics,
+    "of_topic_id": st.uuids().map(str),
+    "partition": _numbers,
+    "offsets": st.lists(sequences, min_size=1, max_size=5).map(tuple),
+}
+_swap: dict[str, st.SearchStrategy[Any]] = {
+    **_decision,
+    "from_generation": _generations,
+    "from_version": _numbers,
+    "to_generation": _generations,
+    "to_version": _numbers,
+    "reached": st.lists(
+        st.builds(Reached, topic=_topics, partition=_numbers, next_offset=sequences), max_size=3
+    ).map(tuple),
+}
+decisions: st.SearchStrategy[Event] = st.one_of(
+    st.builds(DeadLettersRedriven, **_letters, generation=st.none() | _generations),
+    st.builds(DeadLettersDiscarded, **_letters),
+    st.builds(ProjectionRebuilt, **_swap),
+    st.builds(ProjectionRolledBack, **_swap),
+    st.builds(
+        GapAccepted,
+        **_decision,
+        generation=_generations,
+        of_topic=_topics,
+        partition=_numbers,
+        from_offset=sequences,
+        to_offset=sequences,
+    ),
+)
+
 #: Any event of `price.ticks`.
 price_events: st.SearchStrategy[Event] = (
     trades | quotes | indexes | gaps | st.builds(PriceUnparsed, **_unparsed)
@@ -456,5 +509,6 @@ events: st.SearchStrategy[Event] = (
     | command_events
     | outcome_events
     | heartbeats
+    | decisions
     | unparsed
 )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from projections.base import Batch, Connection, Decoded, Projection
 from projections.database import BY_INDEX
 from projections.locks import lock_keys
-from projections.market import books, candles, log, markets, quotes, reading, trades
+from projections.market import books, candles, late, log, markets, quotes, reading, trades
 from projections.market.reading import Facts
 from projections.periods import close_like
 
@@ -71,6 +71,9 @@ class Market(Projection[Facts]):
 
     async def maintain(self, connection: Connection, history_days: int | None) -> None:
         await log.drop_old(connection)
+
+    async def write_late(self, connection: Connection, facts: Facts) -> None:
+        await self.write(connection, await late.in_place(connection, facts))
 
     async def write(self, connection: Connection, facts: Facts) -> None:
         if not facts.tickers:

@@ -17,10 +17,10 @@ from projections.base import Connection
 from streams.events import MarketTicker
 from streams.events.types import moment, plain
 
-_TOTALS = ("volume", "open_interest", "dollar_volume", "dollar_open_interest")
-_FIELDS = (
+TOTALS = ("volume", "open_interest", "dollar_volume", "dollar_open_interest")
+FIELDS = (
     *("yes_bid", "yes_ask", "yes_bid_size", "yes_ask_size", "last_price", "last_size"),
-    *_TOTALS,
+    *TOTALS,
 )
 
 #: More digits than the sum of a unit's deltas can have.
@@ -96,11 +96,11 @@ class _Change:
         """Add the next message. One of an older time has nothing to say but its deltas."""
         if message.time >= self.time:
             self.time, self.received = message.time, message.received
-            for name in _FIELDS:
+            for name in FIELDS:
                 value: Decimal | None = getattr(message, name)
                 if value is not None:
                     self.told[name] = value, message.time
-        for name in _TOTALS:
+        for name in TOTALS:
             delta: Decimal | None = getattr(message, f"{name}_delta")
             # A message's own total holds its delta already.
             if delta is not None and getattr(message, name) is None:

@@ -97,6 +97,10 @@ class Prices(Projection[Facts]):
         if history_days is not None:
             await close_old(connection, history_days)
 
+    async def write_late(self, connection: Connection, facts: Facts) -> None:
+        await derived.check_untied(connection, facts.trades, facts.quotes)
+        await self.write(connection, facts)
+
     async def write(self, connection: Connection, facts: Facts) -> None:
         try:
             await self._history.write(connection, self.timed(facts.trades), facts.lines)

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from projections.base import Connection
+from projections.base import Connection, OutOfPlace
 from projections.locks import lock_keys
 from streams.events.types import moment
 
@@ -77,6 +77,31 @@ set time = excluded.time, sequence = excluded.sequence, bid = excluded.bid,
     received = excluded.received
 where (excluded.time, coalesce(excluded.sequence, -1)) >= (l.time, coalesce(l.sequence, -1))
 """
+
+_TIED_PRICE = """
+select from latest_price
+where venue = %s and symbol = %s and time = %s and coalesce(sequence, -1) = %s
+"""
+_TIED_QUOTE = """
+select from latest_quote
+where venue = %s and symbol = %s and time = %s and coalesce(sequence, -1) = %s
+"""
+
+
+async def check_untied(connection: Connection, trades: pl.DataFrame, quotes: pl.DataFrame) -> None:
+    """Raise OutOfPlace where one of these has the very time and sequence of the latest.
+
+    Which of them is the later record, the row does not say.
+    """
+    for statement, frame in ((_TIED_PRICE, trades), (_TIED_QUOTE, quotes)):
+        for row in frame.iter_rows(named=True):
+            sequence = -1 if row["sequence"] is None else row["sequence"]
+            key = [row["venue"], row["symbol"], moment(row["time"]), sequence]
+            if await (await connection.execute(statement, key)).fetchone() is not None:
+                raise OutOfPlace(
+                    f"the latest of {row['venue']}:{row['symbol']} is of the same time and may have"
+                    " followed it; retry once a newer one came"
+                )
 
 
 async def write_seconds(connection: Connection, projection: str, trades: pl.DataFrame) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["rebuild", "rollback"]
 
 
+_Why = Annotated[str | None, typer.Option(help="Why, for the record in system.decisions.")]
+
+
 def rebuild(
     projections: Annotated[
         list[str] | None, typer.Argument(help="Which: account, market, prices.")
@@ -35,6 +38,7 @@ def rebuild(
     clean: Annotated[
         bool, typer.Option("--clean", help="Drop what unfinished rebuilds left, and do no more.")
     ] = False,
+    why: _Why = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Make a projection's tables anew from the log, and swap them in.
@@ -57,10 +61,13 @@ def rebuild(
         return
     if not chosen:
         raise UserError(f"name what to rebuild; there are: {', '.join(all_projections())}")
+    from streams.decisions import operator_of
     from streams.rebuild.run import Wishes
     from streams.settings import load_settings
 
-    wishes = Wishes(keep_old, accept_dead_letters, load_settings().history_days)
+    settings = load_settings()
+    operator = operator_of(settings, why)
+    wishes = Wishes(operator, keep_old, accept_dead_letters, settings.history_days)
     outcomes = [asyncio.run(_rebuild(name, wishes)) for name in chosen]
     if as_json:
         print(json.dumps([asdict(one) for one in outcomes], indent=2))
@@ -71,6 +78,7 @@ def rebuild(
 
 def rollback(
     projection: Annotated[str, typer.Argument(help="Which: account, market or prices.")],
+    why: _Why = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Swap back to the tables that `tape rebuild --keep-old` replaced.
@@ -81,27 +89,36 @@ def rollback(
     Example: tape rollback prices
     """
     [name] = known_projections([projection])
-    outcome = asyncio.run(_rollback(name))
+    outcome = asyncio.run(_rollback(name, why))
     if as_json:
         print(json.dumps(asdict(outcome), indent=2))
     else:
         _print(outcome)
 
 
-async def _rollback(name: str) -> Outcome:
+async def _rollback(name: str, why: str | None) -> Outcome:
+    from streams.decisions import operator_of, send_decisions
     from streams.rebuild.rollback import rollback as run
     from streams.settings import endpoints, load_settings
 
+    settings = load_settings()
+    at = endpoints(settings)
     with Display(name) as display:
-        return await run(name, endpoints(load_settings()), display)
+        outcome = await run(name, at, operator_of(settings, why), display)
+    await send_decisions(at)
+    return outcome
 
 
 async def _rebuild(name: str, wishes: Any) -> Outcome:
+    from streams.decisions import send_decisions
     from streams.rebuild.run import rebuild as run
     from streams.settings import endpoints, load_settings
 
+    at = endpoints(load_settings())
     with Display(name) as display:
-        return await run(name, endpoints(load_settings()), wishes, display)
+        outcome = await run(name, at, wishes, display)
+    await send_decisions(at)
+    return outcome
 
 
 def _clean(chosen: list[str], as_json: bool) -> None:

@@ -31,6 +31,15 @@ from streams.events.kalshi_market import (
     MarketUnparsed,
 )
 from streams.events.price import PriceGap, PriceIndex, PriceQuote, PriceTrade, PriceUnparsed
+from streams.events.system_decisions import (
+    DeadLettersDiscarded,
+    DeadLettersRedriven,
+    Decision,
+    GapAccepted,
+    ProjectionRebuilt,
+    ProjectionRolledBack,
+    Reached,
+)
 from streams.events.system_health import Heartbeat
 from streams.events.trade_commands import (
     CancelTrade,
@@ -56,10 +65,14 @@ __all__ = [
     "CancelTrade",
     "CloseFailed",
     "CloseTrade",
+    "DeadLettersDiscarded",
+    "DeadLettersRedriven",
+    "Decision",
     "DecodeError",
     "EncodedEvent",
     "Event",
     "Fill",
+    "GapAccepted",
     "Heartbeat",
     "LifecycleUnparsed",
     "MarkError",
@@ -82,6 +95,9 @@ __all__ = [
     "PriceQuote",
     "PriceTrade",
     "PriceUnparsed",
+    "ProjectionRebuilt",
+    "ProjectionRolledBack",
+    "Reached",
     "Settlement",
     "SnapshotFinished",
     "SnapshotStarted",

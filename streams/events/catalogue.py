@@ -15,6 +15,7 @@ from streams.events import (
     kalshi_lifecycle,
     kalshi_market,
     price,
+    system_decisions,
     system_health,
     trade_commands,
     trade_events,
@@ -108,6 +109,13 @@ TOPICS: tuple[TopicSpec, ...] = (
         retention_ms=7 * DAY_MS,
         partitions=1,  # a lease is membership of a group on it: streams.lease
     ),
+    TopicSpec(
+        name=system_decisions.TOPIC,
+        key="projection",
+        summary="What an operator decided: dead letters redriven or discarded, tables swapped.",
+        retention_ms=FOREVER,
+        partitions=1,
+    ),
 )
 
 DEAD_LETTER_RETENTION_MS = 90 * DAY_MS
@@ -147,6 +155,11 @@ EVENTS: tuple[type[Event], ...] = (
     trade_events.CloseFailed,
     trade_events.TradeExpired,
     system_health.Heartbeat,
+    system_decisions.DeadLettersRedriven,
+    system_decisions.DeadLettersDiscarded,
+    system_decisions.ProjectionRebuilt,
+    system_decisions.ProjectionRolledBack,
+    system_decisions.GapAccepted,
 )
 
 #: From the `ce_type` of an old version to the function that makes the next version of it.

@@ -8,9 +8,11 @@ from typing import Any
 from projections import PROJECTIONS, generation
 from projections.base import Connection, Projection
 from projections.builder import Builder
+from projections.decisions import Operator
 from projections.errors import Refusal
 from projections.generation import Generation
 from streams.errors import UserError
+from streams.events import ProjectionRolledBack
 from streams.rebuild.alone import alone
 from streams.rebuild.building import Reporter
 from streams.rebuild.faults import explaining
@@ -22,7 +24,7 @@ from streams.settings import Endpoints
 __all__ = ["rollback"]
 
 
-async def rollback(name: str, at: Endpoints, reporter: Reporter) -> Outcome:
+async def rollback(name: str, at: Endpoints, operator: Operator, reporter: Reporter) -> Outcome:
     """Catch the kept generation up from its own checkpoints, and swap back; keeps the other one.
 
     Raises UserError where none is kept, and Refusal where this program is of another version than
@@ -38,7 +40,14 @@ async def rollback(name: str, at: Endpoints, reporter: Reporter) -> Outcome:
                 await builder.claim(source.starts)
                 starts = {part: one.next_offset for part, one in builder.claims.items()}
                 _check_bounds(name, source, builder)
-                taking = Taking(source, starts, accepts_dead_letters=True, keeps_old=True)
+                taking = Taking(
+                    source,
+                    starts,
+                    accepts_dead_letters=True,
+                    keeps_old=True,
+                    decision=ProjectionRolledBack,
+                    operator=operator,
+                )
                 swapped = await take_over(builder, control, at, taking, reporter)
     records = sum(until - starts[part] for part, until in swapped.reached.items())
     seconds = time.monotonic() - began

@@ -9,7 +9,9 @@ from typing import Any
 from projections import PROJECTIONS, generation, names
 from projections.base import Connection, Projection
 from projections.builder import Builder
+from projections.decisions import Operator
 from projections.swap import Swapped
+from streams.events import ProjectionRebuilt
 from streams.rebuild.alone import alone, clean, drop_quietly
 from streams.rebuild.building import Reporter, build
 from streams.rebuild.faults import explaining
@@ -24,6 +26,7 @@ __all__ = ["Outcome", "Wishes", "rebuild"]
 class Wishes:
     """What an operator said beside the projection's name; days as in projections.base."""
 
+    operator: Operator
     keep_old: bool = False
     accept_dead_letters: bool = False
     history_days: int | None = None
@@ -86,5 +89,12 @@ async def _build(
         await build(builder, source, reporter)
         await builder.maintain(wishes.history_days)
         starts = {part: first for part, (first, _) in source.bounds.items()}
-        taking = Taking(source, starts, wishes.accept_dead_letters, keeps_old=wishes.keep_old)
+        taking = Taking(
+            source,
+            starts,
+            wishes.accept_dead_letters,
+            wishes.keep_old,
+            ProjectionRebuilt,
+            wishes.operator,
+        )
         return await take_over(builder, control, at, taking, reporter)

@@ -16,10 +16,13 @@ from projections import built, checkpoint, generation
 from projections.base import Connection, Partition
 from projections.builder import Builder
 from projections.database import connect
+from projections.decisions import Operator, record
 from projections.errors import Refusal
 from projections.migrations import create_views
 from projections.swap import BUSY, Swapped, TooLong, try_swap
 from streams.errors import UserError
+from streams.events import Decision, ProjectionRebuilt, ProjectionRolledBack
+from streams.events.system_decisions import Reached
 from streams.log import LogReader
 from streams.rebuild.alone import drop
 from streams.rebuild.building import Reporter
@@ -40,12 +43,14 @@ _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 @dataclass(frozen=True, slots=True)
 class Taking:
     """How a generation is to take over: from which logs, from which offsets it has read them in
-    this run, and what the operator accepts and keeps."""
+    this run, what the operator accepts and keeps, and as which decision it is told."""
 
     source: Source
     starts: Mapping[Partition, int]
     accepts_dead_letters: bool
     keeps_old: bool
+    decision: type[ProjectionRebuilt | ProjectionRolledBack]
+    operator: Operator
 
 
 async def take_over(
@@ -62,6 +67,7 @@ async def take_over(
         await built.take_over(swapping, name, number, taking.starts)
         kept = replaced if taking.keeps_old else None
         await generation.keep_only(swapping, name, kept)
+        await record(swapping, await _decided(swapping, builder, replaced, taking))
 
     reporter.phase("catching up")
     async with LogReader.open(at) as reader:
@@ -126,6 +132,27 @@ async def _check(builder: Builder, connection: Connection, at: Endpoints, taking
             f" {shown}. The live tables are as they were; mend the program, or, if these are to"
             " become dead letters, run it again with --accept-dead-letters"
         )
+
+
+async def _decided(
+    connection: Connection, builder: Builder, replaced: int, taking: Taking
+) -> Decision:
+    name, number = builder.projection.name, builder.generation
+    found = await generation.read_all(connection)
+    versions = {one.generation: one.version for one in found if one.projection == name}
+    reached = await checkpoint.read(connection, name, number)
+    return taking.decision(
+        **taking.operator.decides(),
+        projection=name,
+        from_generation=replaced,
+        from_version=versions[replaced],
+        to_generation=number,
+        to_version=versions[number],
+        reached=tuple(
+            Reached(topic=source.topic, partition=source.partition, next_offset=one.next_offset)
+            for source, one in sorted(reached.items())
+        ),
+    )
 
 
 async def _has_swapped(dsn: str, builder: Builder) -> bool:

@@ -49,7 +49,7 @@ order by g.projection
 """)
 
 _DEAD_LETTER = sql.SQL("""
-select t.error, {written}
+select t.error, t.outcome, t.done, {written}
 from public.dead_letters as t
 where t.projection = %(projection)s and t.topic_id = %(topic_id)s
     and t.partition = %(partition)s and t."offset" = %(offset)s
@@ -149,6 +149,8 @@ class _DeadLetter(NamedTuple):
     """Written again once its copy was sent, so that its time is never exact."""
 
     error: str
+    outcome: str | None
+    done: datetime | None
     written: datetime | None
 
 
@@ -222,6 +224,11 @@ class _Reader:
         own = [row for row in rows if row.offset == offset]
         behind = [row for row in rows if row.offset > offset]
         commit = self._commit(own, behind, dead, checkpoint)
+        remarks = list(self._remarks(own, created))
+        if dead is not None and dead.done is not None:
+            remarks.append(
+                f"the dead letter was {dead.outcome} at {dead.done:%Y-%m-%d %H:%M:%S} UTC"
+            )
         return Projected(
             name,
             number,
@@ -229,7 +236,7 @@ class _Reader:
             tables=[row.table for row in own],
             error=dead.error if dead else None,
             commit=commit,
-            remarks=list(self._remarks(own, created)),
+            remarks=remarks,
         )
 
     def _commit(

@@ -14,6 +14,7 @@ from streams.events.catalogue import EVENTS
 from streams.reports.reading import Connection
 
 __all__ = ["CHOSEN", "IS_FRAME", "Chosen", "DeadLetters", "read_dead_letters"]
+__all__ += ["read_records"]
 
 _TYPES = [model.ce_type() for model in EVENTS if issubclass(model, Unparsed)]
 
@@ -21,8 +22,10 @@ _TYPES = [model.ce_type() for model in EVENTS if issubclass(model, Unparsed)]
 CHOSEN = """
 (%(topic)s::text is null or topic = %(topic)s)
 and (%(projection)s::text is null or projection = %(projection)s)
-and (%(error)s::text is null or strpos(error, %(error)s) > 0)
+and (%(error)s::text is null or strpos(error, %(error)s) > 0 or strpos(last_error, %(error)s) > 0)
 and (%(since)s::timestamptz is null or appended >= %(since)s)
+and (%(partition)s::integer is null or partition = %(partition)s)
+and (%(offset)s::bigint is null or "offset" = %(offset)s)
 """
 #: Whether the record is an Unparsed; all else are records that a projection refused.
 IS_FRAME = """
@@ -32,12 +35,21 @@ exists (
 )
 """
 _LISTED = f"""
-select projection, topic, partition, "offset", key, appended, refused, done, error,
+select projection, topic, partition, "offset", key, appended, refused, error,
+    tries, tried, last_error, done, outcome,
     case when {IS_FRAME} then 'frame' else 'record' end as what
 from public.dead_letters
 where {CHOSEN} and (%(with_done)s or done is null)
 order by appended desc, topic, partition, "offset" desc, projection
 limit %(limit)s
+"""
+_RECORDS = f"""
+select projection, topic, topic_id::text, partition, "offset", key, headers, value, appended,
+    refused, error, tries, tried, last_error, done, outcome,
+    case when {IS_FRAME} then 'frame' else 'record' end as what
+from public.dead_letters
+where {CHOSEN}
+order by appended, projection
 """
 _COUNTS = f"""
 select count(*) filter (where done is null and {IS_FRAME}),
@@ -50,12 +62,17 @@ where {CHOSEN}
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which dead letters: of a topic, of a projection, with a text in the error, appended since."""
+    """Which dead letters: of a topic, of a projection, with a text in an error, appended since.
+
+    `partition` and `offset` are those of one record, where that alone is meant.
+    """
 
     topic: str | None = None
     projection: str | None = None
     error: str | None = None
     since: datetime | None = None
+    partition: int | None = None
+    offset: int | None = None
 
     def parameters(self) -> dict[str, Any]:
         """What `CHOSEN` and `IS_FRAME` refer to."""
@@ -66,15 +83,26 @@ class Chosen:
 class DeadLetters:
     """The newest of those chosen, newest first, and how many there are in all.
 
-    Each has projection, topic, partition, offset, key (bytes or None), appended, refused and done
-    (times; done is None while it waits), error, and `what`: a `frame` that a connector could not
-    read, or a `record` that the projection refused. `frames` and `records` count what waits.
+    Each has projection, topic, partition, offset, key (bytes or None), appended, refused (times),
+    error, and `what`: a `frame` that a connector could not read, or a `record` that the projection
+    refused; `tries` to redrive it that failed, the last one at `tried` because of `last_error`;
+    `done` (a time) and `outcome` (`read`, `projected` or `discarded`), None while it waits.
+    `frames` and `records` count what waits.
     """
 
     listed: Sequence[dict[str, Any]]
     frames: int
     records: int
     done: int
+
+
+def read_records(connection: Connection, chosen: Chosen) -> list[dict[str, Any]]:
+    """The dead letters chosen, as `DeadLetters.listed` has them, with topic_id, headers and value.
+
+    `headers` are as projections.deadletter.header_json makes them, `value` is bytes or None.
+    """
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_RECORDS, chosen.parameters()).fetchall()
 
 
 def read_dead_letters(

@@ -27,6 +27,7 @@ NAMES = [
     *("0001_spine", "0002_reference_venues", "0003_advance_checkpoints"),
     "0004_market_venue",
     "0005_dead_letters_done",
+    "0006_decisions",
     "0007_rebuilds",
 ]
 ALL = [f"migration {name}" for name in NAMES]

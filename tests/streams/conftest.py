@@ -1,8 +1,12 @@
-"""What the tests of connectors, recordings and replays share."""
+"""What the tests of connectors, recordings and replays share, and databases with tables."""
 
 from pathlib import Path
 
 import pytest
+
+from tests.projections.conftest import migrated_dsn, migrated_template
+
+__all__ = ["migrated_dsn", "migrated_template", "samples"]
 
 _SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 

@@ -89,15 +89,17 @@ class Tape:
         return errors
 
 
-async def records_of(brokers: str, topic: str, key: str) -> list[ConsumerRecord]:
+async def records_of(
+    brokers: str, topic: str, key: str, partitions: int = 4
+) -> list[ConsumerRecord]:
     """The records of this key that are in the topic now."""
     consumer = AIOKafkaConsumer(bootstrap_servers=brokers, auto_offset_reset="earliest")
     async with consumer:
-        partitions = [TopicPartition(topic, number) for number in range(4)]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
+        assigned = [TopicPartition(topic, number) for number in range(partitions)]
+        consumer.assign(assigned)
+        ends = await consumer.end_offsets(assigned)
         found: list[ConsumerRecord] = []
-        for partition in partitions:
+        for partition in assigned:
             while await consumer.position(partition) < ends[partition]:
                 batch = await consumer.getmany(partition, timeout_ms=1000)
                 found += [one for one in batch.get(partition, []) if one.key == key.encode()]

@@ -9,6 +9,7 @@ import secrets
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -19,12 +20,15 @@ import psycopg
 import pytest
 
 from projections import PROJECTIONS
+from projections.database import connect
+from projections.decisions import Operator, record
 from streams.connectors.base import LARGEST_KEPT_FRAME
 from streams.embedded import stack as embedded
 from streams.embedded.home import Home
 from streams.embedded.stack import StackInfo
 from streams.events import (
     AccountUnparsed,
+    DeadLettersDiscarded,
     Event,
     MarketUnparsed,
     PriceTrade,
@@ -155,8 +159,8 @@ def test_what_is_told_twice_is_in_the_tables_once(system: System, error: str) ->
     for _ in range(2):
         assert system.retry(error)[1]["events"] == 1
         assert len(fills(system, error)) == 1
-        done = "update dead_letters set done = null where strpos(error, %s) > 0 returning error"
-        assert len(system.query(done, error)) == 1
+        again = "update dead_letters set done = null, outcome = null where strpos(error, %s) > 0"
+        assert len(system.query(f"{again} returning error", error)) == 1
     assert system.query("select count(*) from account_conflicts") == [(0,)]
 
 
@@ -418,17 +422,44 @@ def test_a_retry_tells_people_what_it_did(system: System, error: str) -> None:
     assert "1 still cannot be read:\n  1: not JSON: " in output
 
 
-def test_refused_records_are_left_alone(system: System) -> None:
+def test_a_record_that_is_refused_again_stays_listed(system: System) -> None:
     refused(system, "LEFT-USD")
-    status, output, _ = system.tape.run("dlq", "retry", "--error", "a JSON number")
-    assert status == 0
-    assert output.startswith("no frame waits that could not be read\n")
-    assert "left: retry is for frames" in output
-    assert any(one["key"] == "coinbase:LEFT-USD" for one in system.listed("a JSON number"))
+    status, output, errors = system.tape.run("dlq", "retry", "--error", "a JSON number")
+    assert (status, errors) == (1, "")
+    assert "0 projected" in output
+    assert "refused again:" in output
+    [letter] = [one for one in system.listed("a JSON number") if "LEFT-USD" in one["key"]]
+    assert letter["last_error"] == letter["error"]
+    assert letter["tries"] > 0
 
 
-def test_a_user_s_mistakes_are_told(system: System, tmp_path: Path) -> None:
+def test_a_worker_tells_what_was_decided_by_a_command_that_was_killed(system: System) -> None:
+    decision = DeadLettersDiscarded(
+        **Operator("bob", "no use").decides(),
+        projection="prices",
+        of_topic="price.ticks",
+        of_topic_id=str(uuid.uuid4()),
+        partition=0,
+        offsets=(7,),
+    )
+
+    async def decide() -> None:
+        async with await connect(system.info.dsn, "test", {}) as connection:
+            await record(connection, decision)
+
+    asyncio.run(decide())
+    deadline = time.monotonic() + 90
+    while system.query("select from decisions where not copied"):
+        assert time.monotonic() < deadline, "the worker does not send it"
+        time.sleep(0.1)
+    found = records_of(system.info.brokers, decision.topic, decision.key(), partitions=1)
+    ids = [dict(one.headers)["ce_id"].decode() for one in asyncio.run(found)]
+    assert ids.count(decision.decision_id) == 1
+
+
+def test_a_user_s_mistakes_are_told(system: System, error: str, tmp_path: Path) -> None:
     assert "'yesterday' is no time" in system.tape.complaint("dlq", "list", "--since", "yesterday")
+    system.project(kept(PriceUnparsed, "coinbase", b"garbage", error))
     for words in ("list", "retry"):
         assert "are: account, " in system.tape.complaint("dlq", words, "--projection", "price")
         assert "'price.tick'" in system.tape.complaint("dlq", words, "--topic", "price.tick")
@@ -438,7 +469,7 @@ def test_a_user_s_mistakes_are_told(system: System, tmp_path: Path) -> None:
         assert "`tape doctor` tries the connection" in away.complaint("dlq", words)
     dsn = system.info.dsn
     without_broker = Tape(TAPE_HOME=str(tmp_path), TAPE_DSN=dsn, TAPE_BROKERS="127.0.0.1:1")
-    assert "broker" in without_broker.complaint("dlq", "retry")
+    assert "broker" in without_broker.complaint("dlq", "retry", "--error", error)
 
 
 def test_tables_of_before_are_to_be_migrated(system: System, dsn: str, tmp_path: Path) -> None:

@@ -447,6 +447,14 @@ def test_a_dead_letter_is_told_with_its_reason(system: System) -> None:
     assert prices["error"] == "a frame that the connector could not read: not JSON"
     assert prices["committed"] is not None
     assert [hop["hop"] for hop in found["hops"]] == ["received", "appended", "committed, prices"]
+    assert prices["remarks"] == []
+    with psycopg.connect(system.info.dsn) as connection:
+        connection.execute(
+            "update dead_letters set done = '2026-11-30 10:00+00', outcome = 'discarded'"
+        )
+    (found,) = system.trace(parent)
+    (remark,) = found["projections"][0]["remarks"]
+    assert remark == "the dead letter was discarded at 2026-11-30 10:00:00 UTC"
 
 
 def test_what_was_not_projected_yet_says_how_many_records_are_before_it(idle: System) -> None:

@@ -23,7 +23,7 @@ def survive(scene: Scene, projection: str, step: str) -> None:
     before = scene.current(projection)
     killed = scene.rebuild(projection, step)
     if step == "loader":
-        assert killed.returncode == 1, killed.stderr
+        assert killed.returncode == 2, killed.stderr
         assert "ended with status -9" in killed.stderr
     else:
         assert killed.returncode == -signal.SIGKILL, killed.stderr

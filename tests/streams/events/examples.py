@@ -15,6 +15,25 @@ OF_ACCOUNT = ACCOUNT | RECEIVED
 OF_VENUE = {"venue": "kalshi"} | TICKER | TIME | RECEIVED
 OF_BOOK = OF_VENUE | {"connection": "c1", "sid": 2, "seq": 3, "clock": None}
 TICKET = ACCOUNT | TICKER | TIME | {"ticket_id": "TICKET-1a2b3c4d5-1754518200000"}
+DECISION = TIME | {
+    "decision_id": "0b8a4a1e-8f1c-4d6e-9c53-1f2a3b4c5d6e",
+    "operator": "ann",
+    "why": None,
+    "projection": "prices",
+}
+LETTERS = DECISION | {
+    "of_topic": "price.ticks",
+    "of_topic_id": "5d6e0b8a-4a1e-4d6e-9c53-1f2a3b4c5d6e",
+    "partition": 0,
+    "offsets": [4041],
+}
+SWAP = DECISION | {
+    "from_generation": 1,
+    "from_version": 1,
+    "to_generation": 2,
+    "to_version": 2,
+    "reached": [{"topic": "price.ticks", "partition": 0, "next_offset": 4042}],
+}
 COMMAND = TICKET | {"command_id": "C1"}
 
 
@@ -122,6 +141,18 @@ GOOD: dict[str, Fields] = {
     ),
     "lifecycle.determined": _and(OF_VENUE, '{"result": "yes", "value": "1"}'),
     "lifecycle.settled": OF_VENUE,
+    "decision.dead_letters_redriven": LETTERS | {"generation": 2},
+    "decision.dead_letters_discarded": LETTERS,
+    "decision.projection_rebuilt": SWAP,
+    "decision.projection_rolled_back": SWAP,
+    "decision.gap_accepted": DECISION
+    | {
+        "generation": 1,
+        "of_topic": "price.ticks",
+        "partition": 0,
+        "from_offset": 5,
+        "to_offset": 9,
+    },
 }
 
 #: JSON numbers, other notations, too many digits, a zero with a sign, a NUL.
@@ -146,6 +177,9 @@ NO_TICKER: list[object] = [1, "", "KX BTC", "-KX", "KX\x00", "KX\n", "K" * 129, 
 NO_TIME: list[object] = [0, -1, 1_230_767_999_999_999, 1.7e15, "1754518200000000", True]
 NO_LEVELS: list[object] = [None, {}, [["0.5"]], [["2", "1"]], [[0.5, "1"]], [["0.5", "-1"]]]
 NO_NUMBER: list[object] = [None, -1, "1", 0.5, True, 2**63]
+NO_SMALL_NUMBER = [*NO_NUMBER, 2**31]
+NO_GENERATION = [*NO_SMALL_NUMBER, 0]
+NO_UUID: list[object] = [None, 1, "", "x", "0B8A4A1E-8F1C-4D6E-9C53-1F2A3B4C5D6E"]
 
 #: What a field of this name refuses, whatever event it stands in.
 REFUSED: dict[str, list[object]] = {
@@ -166,6 +200,17 @@ REFUSED: dict[str, list[object]] = {
     "tickers": [None, "KXU3", {}, [None], *([ticker] for ticker in NO_TICKER)],
     "raw": [1, {}, "x" * 500_001],
     "reason": [1, "x" * 2001],
+    **dict.fromkeys(["decision_id", "of_topic_id"], NO_UUID),
+    "operator": [None, 1, "", "x" * 201],
+    "why": [1, "x" * 2001],
+    "projection": [None, 1, "", "Prices", "a b", "x" * 49],
+    "of_topic": [None, 1, "", "a b", "x" * 250],
+    "offsets": [None, [], [-1], ["1"], [0.5], [None], list(range(1001))],
+    **dict.fromkeys(["partition", "from_version", "to_version"], NO_SMALL_NUMBER),
+    **dict.fromkeys(["from_generation", "to_generation"], NO_GENERATION),
+    **dict.fromkeys(["from_offset", "to_offset"], NO_NUMBER),
+    "generation": [-1, 0, "1", 0.5, True, 2**31],
+    "reached": [None, [None], [{}], [{"topic": "t", "partition": 0, "next_offset": -1}]],
     "entry_method": ["robot", "", 1],
     "close_method": ["expired", "", 1],
     **dict.fromkeys(["ticker", "series", "event_ticker"], NO_TICKER),

@@ -16,6 +16,7 @@ import pytest
 import projections
 from projections.base import Partition, Projection
 from projections.builder import Builder
+from projections.decisions import Operator
 from projections.unit import Projector
 from streams.log import LogReader
 from streams.producer import Producer
@@ -24,6 +25,8 @@ from streams.rebuild.source import Source, find_source
 from tests.survival.account_scene import AccountScene
 from tests.survival.scene import Scene
 from tests.survival.worker_process import PROJECTIONS
+
+OPERATOR = Operator("tester", "to see what happens")
 
 
 class Quiet:
@@ -106,11 +109,15 @@ class Stage(Scene):
     def rebuild_here(self, **wishes: Any) -> run.Outcome:
         """Rebuilds and swaps in this process."""
         return asyncio.run(
-            run.rebuild(self.projection, self.endpoints, run.Wishes(**wishes), self.reporter)
+            run.rebuild(
+                self.projection, self.endpoints, run.Wishes(OPERATOR, **wishes), self.reporter
+            )
         )
 
     def roll_back(self) -> run.Outcome:
-        return asyncio.run(rollback.rollback(self.projection, self.endpoints, self.reporter))
+        return asyncio.run(
+            rollback.rollback(self.projection, self.endpoints, OPERATOR, self.reporter)
+        )
 
     def verify_here(self) -> verify.Verified:
         return asyncio.run(verify.verify(self.projection, self.endpoints, self.reporter))
