@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -85,6 +86,7 @@ class LogReader:
                 f"no consumer on the broker {self._brokers}: {error!r}; "
                 "`tape doctor` tries the connection"
             ) from error
+        await asyncio.sleep(0)  # a task of aiokafka's that never ran could not be stopped
         return self
 
     async def __aexit__(

@@ -35,14 +35,14 @@ class NotContinued(UserError):
 class Run:
     """What a run has done so far.
 
-    `due` are the records that there were to archive. `problems` are sentences: what cannot be
-    archived, why, and what to do.
+    `due` are the records that there were to archive. `segments` and `gaps` are new ones.
+    `problems` are sentences: what cannot be archived, why, and what to do.
     """
 
     due: int = 0
     records: int = 0
-    segments: list[Segment] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
+    segments: list[tuple[Partition, Segment]] = field(default_factory=list)
+    gaps: list[tuple[Partition, Gap]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -163,11 +163,11 @@ class _Topic:
             self._report.records += len(records)
             self._advanced(self._report.records)
             if writer.is_full:
-                await asyncio.to_thread(self._keep, writer)
+                await asyncio.to_thread(self._keep, source, writer)
                 writer = SegmentWriter(source)
         if reached != last:
             raise hole(source, reached, last)
-        await asyncio.to_thread(self._keep, writer)
+        await asyncio.to_thread(self._keep, source, writer)
 
     def _lost(self, source: Partition, end: int, first: int) -> None:
         gap = Gap(partition=source.partition, first=end, until=first)
@@ -178,15 +178,15 @@ class _Topic:
                 "--accept-gap the archive notes that they are missing, and goes on behind them"
             )
         self._commit(self._manifest.with_gap(gap))
-        self._report.gaps.append(gap)
+        self._report.gaps.append((source, gap))
 
-    def _keep(self, writer: SegmentWriter) -> None:
+    def _keep(self, source: Partition, writer: SegmentWriter) -> None:
         finished = writer.finish()
         if finished is not None:
             segment, data = finished
             self._store.write(segment.file, data)
             self._commit(self._manifest.with_segment(segment))
-            self._report.segments.append(segment)
+            self._report.segments.append((source, segment))
 
     def _commit(self, manifest: Manifest) -> None:
         """Make this the topic's manifest, unless someone else has changed it."""

@@ -17,7 +17,6 @@ from streams.errors import UserError
 
 if TYPE_CHECKING:
     from streams.archive.listing import Row
-    from streams.archive.manifest import Segment
     from streams.archive.run import Run
     from streams.archive.verify import Verified
 
@@ -196,28 +195,21 @@ def _run_as_json(report: Run) -> dict[str, Any]:
     return {
         "due": report.due,
         "records": report.records,
-        "files": [one.model_dump() for one in report.segments],
-        "gaps": [one.model_dump() for one in report.gaps],
+        "files": [{"topic": one.topic, **part.model_dump()} for one, part in report.segments],
+        "gaps": [{"topic": one.topic, **part.model_dump()} for one, part in report.gaps],
         "problems": report.problems,
     }
 
 
 def _print_run(report: Run) -> None:
-    for one in report.segments:
-        print(
-            f"{_source(one)}: offsets {one.first} to {one.until - 1}, "
-            f"{_counted(one.records, 'record')}, {_size(one.bytes)}"
-        )
-    for gap in report.gaps:
-        lost = _counted(gap.until - gap.first, "record")
-        print(f"partition {gap.partition}: a gap is noted, {lost} from offset {gap.first} on")
-    total = sum(one.bytes for one in report.segments)
+    for source, gap in report.gaps:
+        print(f"{source}: a gap is noted, offsets {gap.first} to {gap.until - 1} are missing")
+    for source, one in report.segments:
+        records = _counted(one.records, "record")
+        print(f"{source}: offsets {one.first} to {one.until - 1}, {records}, {_size(one.bytes)}")
+    total = sum(one.bytes for _, one in report.segments)
     files = _counted(len(report.segments), "file")
     print(f"{_counted(report.records, 'record')} archived, in {files} of {_size(total)}")
-
-
-def _source(segment: Segment) -> str:
-    return f"{segment.file.partition('/')[0]}[{segment.partition}]"
 
 
 def _print_rows(rows: list[Row]) -> None:
