@@ -98,7 +98,7 @@ def numbered(start: int, until: int, *, text: str = "") -> list[Sent]:
 @pytest.fixture
 def topic(stack: StackInfo, tmp_path: Path) -> Topic:
     endpoints = Endpoints(stack.brokers, {}, "", True, True)
-    admin = AdminClient({"bootstrap.servers": stack.brokers})
+    admin = AdminClient({"bootstrap.servers": stack.brokers, "log_level": 0})
     made = Topic(f"archive-{secrets.token_hex(4)}", endpoints, str(tmp_path / "archive"), admin)
     made.make()
     asyncio.run(made.send(0, *numbered(0, 10)))
