@@ -18,7 +18,7 @@ from streams.settings import Settings, variable
 
 __all__ = ["Store", "archive_location", "open_store"]
 
-#: A file that is being written; what a kill leaves of it is overwritten, or of no use.
+#: A file that is being written. What a kill leaves of it is of no use.
 _PARTIAL = ".partial"
 _LOCK = ".lock"
 
@@ -105,6 +105,8 @@ class LocalFolder(Store):
                 raise UserError(
                     f"another `tape archive run` works in {self.location}: wait until it has ended"
                 ) from None
+            for left in self._root.rglob(f"*{_PARTIAL}"):
+                left.unlink()
             yield
 
     def _fault(self, name: str, done: str, error: OSError) -> UserError:

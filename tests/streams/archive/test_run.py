@@ -113,6 +113,7 @@ async def test_a_stop_at_any_write_leaves_an_archive_that_the_next_run_completes
         for partition in (0, 1):
             assert topic.archived(partition) == await topic.consumed(partition)
         whole(topic)
+        assert list(Path(topic.location).rglob("*.partial")) == []
 
 
 async def test_two_runs_in_one_folder_do_not_work_at_once(topic: Topic) -> None:
