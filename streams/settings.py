@@ -63,6 +63,9 @@ class Settings(BaseSettings):
 
     dsn: SecretStr | None = None
 
+    #: The archive: a folder or a URL that fsspec knows; None is a folder of the embedded stack.
+    archive: str | None = None
+
     #: Whose trades a command is about, where it does not say.
     account: str = "kalshi/prod/main/0"
 
@@ -132,6 +135,22 @@ class Settings(BaseSettings):
         except ProgrammingError:  # its text quotes the value, and with it a password
             example = "postgresql://user:password@host:port/database"
             raise ValueError(f"it is no connection string; give it as {example}") from None
+        return value
+
+    @field_validator("archive")
+    @classmethod
+    def _folder_or_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if "://" not in value:
+            if not value.strip():
+                raise ValueError("give a folder or a URL such as s3://bucket/archive")
+            return str(cls._absolute(Path(value)))
+        if re.search(r"://[^/]*:[^/]*@", value):
+            raise ValueError(
+                "it holds a password, which messages would show; give that to the URL's file "
+                "system by its own settings"
+            )
         return value
 
     @field_validator("account")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from streams.cli import (
+    archive,
     backfill,
     book,
     db,
@@ -62,6 +63,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(trade.app, name="trade")
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(archive.app, name="archive")
 app.command(name="doctor")(doctor.doctor)
 app.command(name="up")(up.up)
 app.command(name="worker")(worker.worker)

@@ -107,6 +107,9 @@ def test_tape_dsn_goes_before_the_legacy_variables(monkeypatch: pytest.MonkeyPat
         ("TAPE_KALSHI_KEY_FILE", "~nobody-of-that-name/kalshi.pem"),
         ("TAPE_KALSHI_KEY_FILE", "-----BEGIN PRIVATE KEY----- sesame"),
         ("TAPE_KALSHI_KEY_FILE", "MC4CAQAwBQYDK2VwBCIEIsesame" + 36 * "a"),
+        ("TAPE_ARCHIVE", "s3://me:sesame@bucket/tape"),
+        ("TAPE_ARCHIVE", " "),
+        ("TAPE_ARCHIVE", "~nobody-of-that-name/archive"),
         ("POSTGRES_PORT", "many"),
     ],
 )

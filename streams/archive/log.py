@@ -1,0 +1,132 @@
+"""The topics on the broker, as far as the archive asks: where their logs lie, and their records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from confluent_kafka import TopicPartition as AdminPartition
+
+from projections.base import Partition
+from streams import tolerant
+from streams.admin import Broker
+from streams.errors import UserError
+from streams.settings import Endpoints
+from streams.topics import topic_ids
+
+__all__ = ["Log", "LogReader", "find_logs"]
+
+_BATCH = 10_000
+_FETCH_BYTES = 8 * 1024 * 1024
+#: The broker may hold a fetch so long at the end of a log, and with it the next partition's.
+_HELD_MS = 20
+_WAIT_MS = 500
+#: A broker that gives nothing for so many waits is given up.
+_WAITS = 60
+
+
+@dataclass(frozen=True)
+class Log:
+    """A topic on the broker.
+
+    `topic_id` is UUID text; `bounds` are the first offset of each partition and the one behind its
+    last, when it was looked at.
+    """
+
+    topic: str
+    topic_id: str
+    bounds: Mapping[int, tuple[int, int]]
+
+
+def find_logs(endpoints: Endpoints, names: Collection[str]) -> dict[str, Log]:
+    """Those of the topics that the broker has. Raises UserError when it is out of reach. Blocks."""
+    broker = Broker(endpoints)
+    found = broker.describe(names)
+    ids = topic_ids(endpoints, found)
+    return {
+        name: Log(
+            name,
+            ids[name],
+            {one.id: broker.bounds(AdminPartition(name, one.id)) for one in found[name].partitions},
+        )
+        for name in found
+    }
+
+
+class LogReader:
+    """Reads one partition after the other, without a group. An async context manager.
+
+    Raises UserError when the broker is out of reach.
+    """
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        tolerant.install()
+        self._brokers = endpoints.brokers
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=endpoints.brokers,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            fetch_max_wait_ms=_HELD_MS,
+            **endpoints.kafka,
+        )
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._consumer.start()
+        except KafkaError as error:
+            await self._consumer.stop()
+            raise UserError(
+                f"no consumer on the broker {self._brokers}: {error!r}; "
+                "`tape doctor` tries the connection"
+            ) from error
+        await asyncio.sleep(0)  # a task of aiokafka's that never ran could not be stopped
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._consumer.stop()
+
+    async def read(self, source: Partition, start: int, until: int) -> AsyncIterator[list[Any]]:
+        """The records from offset `start` below `until`, as aiokafka gives them.
+
+        Offsets that hold no record are passed over. Raises UserError: the log does not begin at or
+        before `start` any more, or the broker gives nothing.
+        """
+        partition = TopicPartition(*source)
+        self._consumer.assign([partition])
+        self._consumer.seek(partition, start)
+        waits = 0
+        try:
+            while await self._consumer.position(partition) < until:
+                got = await self._consumer.getmany(
+                    partition, timeout_ms=_WAIT_MS, max_records=_BATCH
+                )
+                waits = 0 if got else waits + 1
+                if waits > _WAITS:
+                    raise UserError(
+                        f"{self._brokers} gives no records of {source}; "
+                        "`tape doctor` tries the connection"
+                    )
+                if records := [one for one in got.get(partition, []) if one.offset < until]:
+                    yield records
+        except OffsetOutOfRangeError as error:
+            raise UserError(
+                f"{source}: records from offset {start} on were removed from the log while they "
+                "were to be read; run it again, and it says what is missing"
+            ) from error
+        except KafkaError as error:
+            raise UserError(
+                f"{source} on {self._brokers} cannot be read: {error!r}; "
+                "`tape doctor` tries the connection"
+            ) from error
