@@ -24,6 +24,7 @@ from streams.cli import (
     trace,
     trade,
     up,
+    wait,
     worker,
 )
 from streams.errors import UserError
@@ -71,6 +72,7 @@ app.command(name="simulate")(simulate.simulate)
 app.command(name="pnl")(pnl.pnl)
 app.command(name="book")(book.book)
 app.command(name="trace")(trace.trace)
+app.command(name="wait")(wait.wait)
 
 
 def main() -> None:
