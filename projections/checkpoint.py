@@ -55,6 +55,13 @@ select topic, partition, next_offset, epoch from public.checkpoints
 where projection = %s and generation = %s
 """
 
+_STANDING = """
+select c.topic, c.partition, c.topic_id::text, c.next_offset
+from public.generations as g
+left join public.checkpoints as c using (projection, generation)
+where g.projection = %s and g.is_current
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -81,6 +88,14 @@ class LogStart:
     first_offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The next offset to project, and the topic (a UUID) whose offset that is."""
+
+    topic_id: str
+    next_offset: int
+
+
 async def current_generation(connection: Connection, projection: str, version: int) -> int:
     """The number of the generation that is live, which stays so until the transaction ends.
 
@@ -94,7 +109,7 @@ async def current_generation(connection: Connection, projection: str, version: i
         for _ in range(2):
             row = row or await _current(connection, projection)
     if row is None:
-        raise Refusal(f"{projection} has no tables yet: run `tape db migrate`")
+        raise _no_tables(projection)
     generation, made_by, is_migrated = row
     if not is_migrated:
         raise Refusal("the database lacks migrations of this program: run `tape db migrate`")
@@ -181,3 +196,25 @@ async def read(
         Partition(topic, partition): Checkpoint(next_offset, epoch)
         for topic, partition, next_offset, epoch in await cursor.fetchall()
     }
+
+
+async def standing(connection: Connection, projection: str) -> dict[Partition, Standing]:
+    """Where the current generation stands now, whichever that is and whoever moves it.
+
+    Partitions that were never claimed are not in it. Raises Refusal when there are no tables.
+    """
+    try:
+        rows = await (await connection.execute(_STANDING, [projection])).fetchall()
+    except errors.UndefinedTable:
+        rows = []
+    if not rows:
+        raise _no_tables(projection)
+    return {
+        Partition(topic, partition): Standing(topic_id, next_offset)
+        for topic, partition, topic_id, next_offset in rows
+        if topic is not None
+    }
+
+
+def _no_tables(projection: str) -> Refusal:
+    return Refusal(f"{projection} has no tables yet: run `tape db migrate`")

@@ -31,6 +31,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from streams.errors import UserError
 from streams.events.codec import EncodedEvent
 from streams.settings import Endpoints
+from streams.tracing import Place
 
 __all__ = ["BATCH_BYTES", "RECORD_ERRORS", "TOPIC_ERRORS", "DeliveryError", "Lane", "Link"]
 __all__ += ["Statistics", "cost", "partition_of"]
@@ -103,11 +104,17 @@ class Lane:
     bytes: int = 0
     appended: int = 0
     settled: int = 0
+    #: Who waits to hear where a record stands, by the record's number in this lane.
+    listeners: dict[int, asyncio.Future[Place]] = field(default_factory=dict)
     #: At most so many records in the next batch, while an offender is looked for.
     limit: int | None = None
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def append(self, record: EncodedEvent, size: int) -> None:
+    def append(
+        self, record: EncodedEvent, size: int, listener: asyncio.Future[Place] | None
+    ) -> None:
+        if listener is not None:
+            self.listeners[self.appended] = listener
         self.queue.append(record)
         self.bytes += size
         self.appended += 1
@@ -134,6 +141,29 @@ class Lane:
         if not self.queue:
             self.waiting.clear()
         return records
+
+    def tell(self, count: int, base: int) -> None:
+        """Say to who waits for one of the oldest `count` records where it stands, from `base`."""
+        if base < 0:  # a repeat that the broker recognised, but no longer knows the place of
+            self.refuse(count, "the log has it already, but the broker does not say where")
+        for number, listener in self._heard(count):
+            offset = base + number - self.settled
+            listener.set_result(Place(self.topic, self.partition, offset))
+
+    def refuse(self, count: int, reason: str) -> int:
+        """Say to who waits for one of the oldest `count` records why it failed; how many wait."""
+        heard = self._heard(count)
+        for number, listener in heard:
+            key = self.queue[number - self.settled].key
+            listener.set_exception(DeliveryError(self.topic, key, reason))
+        return len(heard)
+
+    def _heard(self, count: int) -> list[tuple[int, asyncio.Future[Place]]]:
+        if not self.listeners:
+            return []
+        numbers = range(self.settled, self.settled + count)
+        found = [(at, self.listeners.pop(at)) for at in numbers if at in self.listeners]
+        return [(at, listener) for at, listener in found if not listener.done()]
 
 
 class Link:

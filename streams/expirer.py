@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Protocol
 
 import psycopg
 import structlog
@@ -18,13 +19,12 @@ from projections.base import Connection
 from projections.database import connect
 from streams.connectors.runner import Backoff
 from streams.errors import UserError
-from streams.events import TradeExpired
+from streams.events import Event, TradeExpired
 from streams.events.tickers import read_ticker
 from streams.events.types import EARLIEST_TIME, micros_of
 from streams.producer import DeliveryError
-from streams.trading import Log
 
-__all__ = ["Expirer"]
+__all__ = ["Expirer", "Sink"]
 
 log = structlog.get_logger(__name__)
 
@@ -53,10 +53,20 @@ def _clock() -> datetime:
     return datetime.now(UTC)
 
 
+class Sink(Protocol):
+    """Where events go; `streams.producer.Producer` is one."""
+
+    async def send(self, event: Event) -> None:
+        """Take one event; it may not be in the log yet."""
+
+    async def flush(self) -> None:
+        """Return once all that was taken is in the log. Raises for what will never be."""
+
+
 class Expirer:
     """Watches the tables and writes to `sink`. `expired` counts what it said since its start."""
 
-    def __init__(self, dsn: str, sink: Log, clock: Callable[[], datetime] = _clock) -> None:
+    def __init__(self, dsn: str, sink: Sink, clock: Callable[[], datetime] = _clock) -> None:
         self.expired = 0
         self._dsn = dsn
         self._sink = sink

@@ -27,6 +27,7 @@ from streams.events.catalogue import MAX_MESSAGE_BYTES, TOPICS
 from streams.events.codec import EncodedEvent, encode
 from streams.settings import Endpoints
 from streams.topics import MissingTopic, topic_ids
+from streams.tracing import Place
 
 __all__ = ["DeliveryError", "Producer", "Statistics"]
 
@@ -46,8 +47,9 @@ class Producer:
 
     A batch that fails for a reason of the infrastructure is sent again until it succeeds, before
     anything after it: one batch per partition is on its way. A delivery that cannot succeed is
-    raised once, as DeliveryError, by the next `send`, `send_records`, `flush` or `stop`: the first
-    where several failed, while `statistics.failed` counts all.
+    raised once, as DeliveryError: by the `deliver` that waits for it, else by the next `send`,
+    `send_records`, `flush` or `stop`: the first where several failed, while `statistics.failed`
+    counts all.
     """
 
     def __init__(self, endpoints: Endpoints) -> None:
@@ -83,9 +85,23 @@ class Producer:
         """
         await self.send_record(encode(event, trace))
 
+    async def deliver(self, event: Event, trace: str | None = None) -> Place:
+        """Sends an event and returns where it stands, once the log has it, however long it takes.
+
+        Raises DeliveryError when it is not in the log and will not be, and as `send`.
+        """
+        listener: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        await self._send(encode(event, trace), listener)
+        return await listener
+
     async def send_record(self, record: EncodedEvent) -> None:
-        """The same for a record that is encoded already, such as the copy of a dead letter."""
-        while not self._take(record):
+        """The same as `send` for a record that is encoded already, such as a dead letter's copy."""
+        await self._send(record)
+
+    async def _send(
+        self, record: EncodedEvent, listener: asyncio.Future[Place] | None = None
+    ) -> None:
+        while not self._take(record, listener):
             if record.topic not in self._partitions:
                 await self._learn(record)
             else:
@@ -139,6 +155,8 @@ class Producer:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            for lane in self._lanes.values():
+                lane.refuse(len(lane.queue), "the producer stopped before it was acknowledged")
             await self._link.close()
 
     async def __aenter__(self) -> Self:
@@ -161,7 +179,7 @@ class Producer:
     def _is_full(self) -> bool:
         return self._buffered >= MAX_UNACKNOWLEDGED_BYTES
 
-    def _take(self, record: EncodedEvent) -> bool:
+    def _take(self, record: EncodedEvent, listener: asyncio.Future[Place] | None = None) -> bool:
         """Buffers a record; False when it has to wait, for room or the topic's partitions."""
         self._raise_failure()
         partitions = self._partitions.get(record.topic)
@@ -171,7 +189,8 @@ class Producer:
         if size > MAX_MESSAGE_BYTES:
             reason = f"it has {size} bytes, more than {MAX_MESSAGE_BYTES}"
             raise DeliveryError(record.topic, record.key, reason)
-        self._lane(record.topic, partition_of(record.key, partitions)).append(record, size)
+        lane = self._lane(record.topic, partition_of(record.key, partitions))
+        lane.append(record, size, listener)
         self._buffered += size
         self.statistics.sent += 1
         return True
@@ -215,7 +234,8 @@ class Producer:
         batch = client.create_batch()
         count = lane.fill(batch)
         try:
-            await (await client.send_batch(batch, lane.topic, partition=lane.partition))
+            sent = await client.send_batch(batch, lane.topic, partition=lane.partition)
+            base = (await sent).offset
         except TOPIC_ERRORS as error:
             await self._fail(lane, len(lane.queue), error)
         except RECORD_ERRORS as error:
@@ -232,6 +252,7 @@ class Producer:
             log.warning("delivery is tried again", partition=where, records=count, error=error)
         else:
             lane.limit = None
+            lane.tell(count, base)
             records = await self._settle(lane, count)
             self.statistics.acknowledged += count
             self.statistics.bytes += sum(len(record.value) for record in records)
@@ -242,7 +263,8 @@ class Producer:
         failure = DeliveryError(lane.topic, lane.queue[0].key, str(reason))
         log.error("delivery failed", records=count, error=failure)
         self.statistics.failed += count
-        self._failure = self._failure or failure
+        if lane.refuse(count, str(reason)) < count:
+            self._failure = self._failure or failure
         await self._settle(lane, count)
 
     async def _settle(self, lane: Lane, count: int) -> list[EncodedEvent]:

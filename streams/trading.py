@@ -1,7 +1,7 @@
 """Trade commands for programs: built and checked, then recorded. Nothing here goes to a venue.
 
     command = open_trade(account="kalshi/prod/main/0", ticker=ticker, side="yes", count=10)
-    await record(producer, command)
+    place = await record(producer, command)
 
 A decimal is given as Decimal, int or plain text, never as a float. What is wrong with a command is
 a UserError that names field, value and what to give instead; `streams.events.trade_commands` rules.
@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from streams.errors import UserError
 from streams.events import CancelTrade, CloseTrade, Event, MarkError, OpenTrade, TradeCommand
 from streams.events.types import Side
+from streams.tracing import Place
 
 __all__ = ["Exact", "Log", "Method"]
 __all__ += ["cancel_trade", "close_trade", "mark_error", "new_ticket_id", "open_trade", "record"]
@@ -57,21 +58,17 @@ _BRIEFLY.maxstring = 80
 class Log(Protocol):
     """Where commands are recorded; `streams.producer.Producer` is one."""
 
-    async def send(self, event: Event) -> None:
-        """Take one event; it may not be in the log yet."""
-
-    async def flush(self) -> None:
-        """Return once all that was taken is in the log. Raises for what will never be."""
+    async def deliver(self, event: Event) -> Place:
+        """Return where the event stands once it is in the log. Raises when it will never be."""
 
 
-async def record(log: Log, command: C) -> C:
-    """Returns the command once it is in the log, however long the broker takes.
+async def record(log: Log, command: TradeCommand) -> Place:
+    """Returns where the command stands once it is in the log, however long the broker takes.
 
-    Raises DeliveryError (a UserError) when it is not in the log and will not be.
+    `streams.waiting.wait_for` tells when the tables have it. Raises DeliveryError (a UserError)
+    when it is not in the log and will not be.
     """
-    await log.send(command)
-    await log.flush()
-    return command
+    return await log.deliver(command)
 
 
 def open_trade(

@@ -27,6 +27,7 @@ from streams.cli import (
     trade,
     up,
     verify,
+    wait,
     worker,
 )
 from streams.errors import UserError
@@ -78,6 +79,7 @@ app.command(name="simulate")(simulate.simulate)
 app.command(name="pnl")(pnl.pnl)
 app.command(name="book")(book.book)
 app.command(name="trace")(trace.trace)
+app.command(name="wait")(wait.wait)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from streams.errors import UserError
 if TYPE_CHECKING:
     from streams.events import TradeCommand
     from streams.events.types import Side
+    from streams.tracing import Place
     from streams.trading import Method
 
 __all__ = ["app"]
@@ -301,17 +302,22 @@ def _record(command: TradeCommand, what: str, as_json: bool) -> None:
     from streams.settings import endpoints, load_settings
     from streams.trading import record
 
-    async def run() -> None:
+    async def run() -> Place:
         async with Producer(endpoints(load_settings(), with_postgres=False)) as producer:
-            await record(producer, command)
+            return await record(producer, command)
 
     log_to_stderr()
-    asyncio.run(run())
+    place = asyncio.run(run())
     if as_json:
-        about = {"type": command.ce_type(), "topic": command.topic, "sent_to_venue": False}
+        about = {
+            "type": command.ce_type(),
+            "topic": command.topic,
+            "position": str(place),
+            "sent_to_venue": False,
+        }
         print(json.dumps(about | json.loads(command.to_json()), indent=2))
     else:
-        done = f"recorded: {command.ticket_id} {what} in {command.topic}"
+        done = f"recorded: {command.ticket_id} {what} in {place}"
         print(f"{done}; {_what_follows(command.account)}")
 
 

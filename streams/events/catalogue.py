@@ -168,6 +168,12 @@ UPCASTERS: Mapping[str, Upcaster] = {}
 BY_TYPE: Mapping[str, type[Event]] = {event.ce_type(): event for event in EVENTS}
 
 
+def versions_of(model: type[Event]) -> list[str]:
+    """The `ce_type` of every version of an event that can be read: the model's own, then older."""
+    older = [name for name in UPCASTERS if name.rpartition(".v")[0] == model.name]
+    return [model.ce_type(), *older]
+
+
 def dead_letter_spec(spec: TopicSpec) -> TopicSpec:
     """The topic that takes copies of what could not be projected from `spec`."""
     return TopicSpec(

@@ -268,11 +268,8 @@ class _Reader:
         """
         rows = {row.offset for row in behind}
         projected = [one for one in self.followers if one.place.offset < checkpoint.next_offset]
-        kind = self.record.key, self.record.attribute("ce_type")
-        if any(
-            one.place.offset not in rows and (one.key, one.attribute("ce_type")) == kind
-            for one in projected
-        ):
+        kind = _kind(self.record)
+        if any(one.place.offset not in rows and _kind(one) == kind for one in projected):
             return False
         seen_all = self.record.place.offset + len(projected) + 1 == checkpoint.next_offset
         return seen_all or any(row.written and row.written > time for row in behind)
@@ -371,6 +368,11 @@ def _key(record: LoggedRecord, event: Event, texts: Iterable[str]) -> dict[str, 
         "time": None if time is None else moment(time).isoformat(),
         **{name: getattr(event, name) for name in texts},
     }
+
+
+def _kind(record: LoggedRecord) -> tuple[bytes | None, str]:
+    """Its key and its event's name: versions of one event write the same rows."""
+    return record.key, (record.attribute("ce_type") or "").rpartition(".v")[0]
 
 
 def _event(record: LoggedRecord) -> Event | None:

@@ -9,14 +9,11 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from streams.events import Unparsed
-from streams.events.catalogue import EVENTS
+from streams.events import Unparsed, catalogue
 from streams.reports.reading import Connection
 
 __all__ = ["CHOSEN", "IS_FRAME", "Chosen", "DeadLetters", "read_dead_letters"]
 __all__ += ["read_records"]
-
-_TYPES = [model.ce_type() for model in EVENTS if issubclass(model, Unparsed)]
 
 #: The condition of `Chosen`; done or not is another.
 CHOSEN = """
@@ -76,7 +73,13 @@ class Chosen:
 
     def parameters(self) -> dict[str, Any]:
         """What `CHOSEN` and `IS_FRAME` refer to."""
-        return {**asdict(self), "unparsed": _TYPES}
+        return {**asdict(self), "unparsed": _unparsed()}
+
+
+def _unparsed() -> list[str]:
+    """The types of frames that could not be read, of every version: old ones are retried too."""
+    frames = [model for model in catalogue.EVENTS if issubclass(model, Unparsed)]
+    return [name for model in frames for name in catalogue.versions_of(model)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from streams.events.catalogue import MAX_MESSAGE_BYTES, TOPICS
 from streams.producer import DeliveryError, Producer
 from streams.settings import Endpoints
 from streams.topics import ensure_topics, record_counts
+from streams.tracing import Place
 
 
 @pytest.fixture
@@ -136,6 +137,43 @@ async def test_events_arrive_as_encoded(endpoints: Endpoints, topic: str) -> Non
         wanted = encode(event)
         record = found[wanted.key]
         assert (record.value, list(record.headers)) == (wanted.value, wanted.headers)
+
+
+async def test_what_is_delivered_stands_where_it_is_said(
+    endpoints: Endpoints, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "BATCH_BYTES", 4096)
+    monkeypatch.setattr(producer, "BATCH_BYTES", 4096)
+    async with Producer(endpoints) as sending:
+        await sending.send_records(trades(range(500)))
+        places = await asyncio.gather(*(sending.deliver(trade(n)) for n in range(500, 900)))
+        last = await sending.deliver(trade(900))
+    found = {
+        Place(record.topic, record.partition, record.offset): dict(record.headers)["ce_id"]
+        for record in await log_of(endpoints, topic)
+    }
+    wanted = [trade(number).event_id().encode() for number in range(500, 901)]
+    assert [found[place] for place in [*places, last]] == wanted
+
+
+async def test_a_delivery_that_fails_is_told_to_who_waits_for_it_and_to_nobody_else(
+    small: Endpoints,
+) -> None:
+    fits, not_so = trade(1), trade(1).model_copy(update={"trade_id": os.urandom(30_000).hex()})
+    async with Producer(small) as sending:
+        results = await asyncio.gather(
+            sending.deliver(fits),
+            sending.deliver(not_so),
+            sending.deliver(fits),
+            return_exceptions=True,
+        )
+        assert sending.statistics.failed == 1
+        await sending.flush()
+    first, failed, second = results
+    assert isinstance(first, Place)
+    assert isinstance(second, Place)
+    assert second.offset == first.offset + 1
+    assert isinstance(failed, DeliveryError)
 
 
 async def test_order_per_key_over_many_batches(

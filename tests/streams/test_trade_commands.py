@@ -11,14 +11,24 @@ from typing import Any
 import pytest
 
 from streams.embedded.stack import StackInfo
-from streams.events import CancelTrade, CloseTrade, MarkError, OpenTrade
+from streams.events import CancelTrade, CloseTrade, MarkError, OpenTrade, decode
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
-from tests.streams.tape import MAIN, MARKET, Tape, add_row, add_trade, events_of, make_tables
+from tests.streams.tape import (
+    MAIN,
+    MARKET,
+    Tape,
+    add_row,
+    add_trade,
+    events_of,
+    make_tables,
+    records_of,
+)
 
 DEMO = "kalshi/demo/main/3"
 NOWHERE = "postgresql://me:hush@127.0.0.1:1/none"
 NOTHING_SENT = "in trade.commands; no executor is running, nothing was sent\n"
+POSITION = re.compile(r"(?<=trade\.commands)\[[0-9]\]@[0-9]+")
 
 
 @pytest.fixture
@@ -47,6 +57,13 @@ def alone(tmp_path: Path) -> Tape:
     return Tape(TAPE_HOME=str(tmp_path / "home"))
 
 
+def recorded(tape: Tape, *words: str, **settings: str) -> str:
+    """What is said of a command, but for where in trade.commands it stands."""
+    said = tape.output("trade", *words, **settings)
+    assert POSITION.search(said)
+    return POSITION.sub("", said)
+
+
 async def only(brokers: str, ticker: str) -> Any:
     """The one event of this market in trade.commands."""
     (event,) = await events_of(brokers, "trade.commands", ticker)
@@ -57,7 +74,7 @@ async def test_an_open_is_recorded_as_it_was_asked(tape: Tape, brokers: str, tic
     words = ["--ticker", ticker, "--side", "N", "--count", "200", "--price", "0.96"]
     words += ["--symbol", "BTC", "--strategy", "Hourly HTC", "--contract", "BTC 7pm"]
     words += ["--strike", "114750", "--prob", "97.2", "--method", "auto", "--account", DEMO]
-    output = tape.output("trade", "open", *words, "--ticket", "T1", "--command-id", "C1")
+    output = recorded(tape, "open", *words, "--ticket", "T1", "--command-id", "C1")
     assert output == f"recorded: T1 open 200 no of {ticker} at most at 0.96 {NOTHING_SENT}"
     event = await only(brokers, ticker)
     assert event == OpenTrade(
@@ -85,9 +102,11 @@ async def test_what_an_open_does_not_say_is_filled_in(
 ) -> None:
     words = ["--ticker", ticker, "--side", "yes", "--count", "2.5", "--json"]
     told = json.loads(tape.output("trade", "open", *words, TAPE_ACCOUNT=DEMO))
-    event = await only(brokers, ticker)
-    about = {"type": "command.open.v1", "topic": "trade.commands", "sent_to_venue": False}
-    assert told == about | json.loads(event.to_json())
+    (logged,) = await records_of(brokers, "trade.commands", ticker)
+    event = decode(logged.value, logged.headers)
+    place = f"trade.commands[{logged.partition}]@{logged.offset}"
+    about = {"type": "command.open.v1", "topic": "trade.commands", "position": place}
+    assert told == {"sent_to_venue": False} | about | json.loads(event.to_json())
     assert re.fullmatch(r"TICKET-[0-9a-z]{9}-[0-9]{13}", told["ticket_id"])
     assert (told["account"], told["entry_method"], told["price"]) == (DEMO, "manual", None)
 
@@ -97,7 +116,7 @@ async def test_a_close_buys_the_side_that_its_trade_does_not_have(
     tape: Tape, tables: str, brokers: str, ticker: str, held: str, bought: str
 ) -> None:
     add_trade(tables, "T1", ticker=ticker, side=held, account=DEMO)
-    output = tape.output("trade", "close", "T1", "--price", "0.02", "--command-id", "C2")
+    output = recorded(tape, "close", "T1", "--price", "0.02", "--command-id", "C2")
     what = f"close all that is held, to buy {bought} of {ticker} at most at 0.02, "
     assert output == f"recorded: T1 {what}{NOTHING_SENT}"
     event = await only(brokers, ticker)
@@ -119,7 +138,7 @@ async def test_a_close_that_says_all_itself_needs_no_database(
     tape: Tape, brokers: str, ticker: str
 ) -> None:
     words = ["--ticker", ticker, "--side", "Y", "--count", "50", "--method", "auto"]
-    output = tape.output("trade", "close", "T9", *words, TAPE_DSN=NOWHERE)
+    output = recorded(tape, "close", "T9", *words, TAPE_DSN=NOWHERE)
     assert output == f"recorded: T9 close 50, to buy yes of {ticker}, {NOTHING_SENT}"
     event = await only(brokers, ticker)
     assert (event.account, event.side, event.count) == (MAIN, "yes", Decimal(50))
@@ -131,9 +150,9 @@ async def test_a_cancel_and_a_mark_as_error_find_their_trade(
 ) -> None:
     add_trade(tables, "T1", ticker=ticker, account=DEMO, status="pending")
     words = ["T1", "--reason", "too late", "--command-id"]
-    canceled = tape.output("trade", "cancel", *words, "C2")
+    canceled = recorded(tape, "cancel", *words, "C2")
     assert canceled == f"recorded: T1 cancel on {ticker} {NOTHING_SENT}"
-    marked = tape.output("trade", "error", *words, "C3")
+    marked = recorded(tape, "error", *words, "C3")
     assert marked == f"recorded: T1 mark as error on {ticker} {NOTHING_SENT}"
     one, other = await events_of(brokers, "trade.commands", ticker)
     about: dict[str, Any] = {"account": DEMO, "ticker": ticker, "ticket_id": "T1"}

@@ -11,12 +11,13 @@ import pytest
 
 from streams.embedded.stack import StackInfo
 from streams.errors import UserError
-from streams.events import CancelTrade, CloseTrade, Event, MarkError, OpenTrade
+from streams.events import CancelTrade, CloseTrade, Event, MarkError, OpenTrade, decode
 from streams.producer import DeliveryError, Producer
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
+from streams.tracing import Place
 from streams.trading import cancel_trade, close_trade, mark_error, new_ticket_id, open_trade, record
-from tests.streams.tape import MAIN, MARKET, events_of
+from tests.streams.tape import MAIN, MARKET, records_of
 
 NOON = 1_754_496_000_000_000
 
@@ -139,32 +140,16 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     assert [line.split()[0] for line in str(caught.value).splitlines()] == ["side", "count"]
 
 
-class Journal:
-    """Notes what is asked of it; fails on flush where it is told to."""
+class Gone:
+    """A log that takes nothing."""
 
-    def __init__(self, failure: Exception | None = None) -> None:
-        self.asked: list[Event | str] = []
-        self._failure = failure
-
-    async def send(self, event: Event) -> None:
-        self.asked.append(event)
-
-    async def flush(self) -> None:
-        self.asked.append("flush")
-        if self._failure is not None:
-            raise self._failure
-
-
-async def test_a_command_is_flushed_before_it_is_reported() -> None:
-    journal, command = Journal(), opening()
-    assert await record(journal, command) is command
-    assert journal.asked == [command, "flush"]
+    async def deliver(self, event: Event) -> Place:
+        raise DeliveryError("trade.commands", b"K", "the topic is gone")
 
 
 async def test_what_never_reaches_the_log_is_no_success() -> None:
-    failure = DeliveryError("trade.commands", b"K", "the topic is gone")
     with pytest.raises(UserError, match="'K' was not delivered to topic trade.commands"):
-        await record(Journal(failure), opening())
+        await record(Gone(), opening())
 
 
 async def test_commands_are_in_the_log_once_they_are_recorded(stack: StackInfo) -> None:
@@ -180,5 +165,8 @@ async def test_commands_are_in_the_log_once_they_are_recorded(stack: StackInfo) 
     ]
     async with Producer(endpoints) as producer:
         for number, command in enumerate(commands, start=1):
-            await record(producer, command)
-            assert await events_of(stack.brokers, "trade.commands", ticker) == commands[:number]
+            place = await record(producer, command)
+            found = await records_of(stack.brokers, "trade.commands", ticker)
+            assert [decode(one.value, one.headers) for one in found] == commands[:number]
+            last = found[-1]
+            assert place == Place("trade.commands", last.partition, last.offset)

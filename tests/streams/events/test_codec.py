@@ -297,3 +297,21 @@ def test_a_bad_old_version_is_refused(bad: bytes) -> None:
 def test_anything_as_an_old_version(junk: bytes) -> None:
     with pytest.raises(DecodeError):
         decode(junk, headers("price.trade.v0"))
+
+
+@given(event=events)
+def test_what_comes_through_an_upcaster_is_what_the_new_version_reads(event: Event) -> None:
+    before = {kind.ce_type().replace(".v1", ".v0"): dict for kind in catalogue.EVENTS}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "UPCASTERS", before)
+        old = decode(event.to_json(), headers(event.ce_type().replace(".v1", ".v0")))
+    assert type(old) is type(event)
+    assert encode(old) == encode(event)
+
+
+def test_every_upcaster_leads_to_a_version_that_is_read() -> None:
+    for name in catalogue.UPCASTERS:
+        stem, _, version = name.rpartition(".v")
+        following = f"{stem}.v{int(version) + 1}"
+        assert name not in catalogue.BY_TYPE, f"{name} would never be upcast"
+        assert following in catalogue.BY_TYPE or following in catalogue.UPCASTERS, name
