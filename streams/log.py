@@ -60,6 +60,19 @@ class LogReader:
         until = await self._consumer.end_offsets(places)
         return {Partition(*place): (first[place], until[place]) for place in places}
 
+    async def offsets_at(
+        self, partitions: Mapping[Partition, Any] | set[Partition], time_ms: int
+    ) -> dict[Partition, int]:
+        """The first offset of each partition that was appended at this time or later, in
+        milliseconds since 1970 UTC; the one behind the last where there is none."""
+        places = [TopicPartition(*source) for source in partitions]
+        found = await self._consumer.offsets_for_times(dict.fromkeys(places, time_ms))
+        ends = await self._consumer.end_offsets(places)
+        return {
+            Partition(*place): ends[place] if at is None else at.offset
+            for place, at in found.items()
+        }
+
     async def read(
         self, starts: Mapping[Partition, int], untils: Mapping[Partition, int], at_once: int
     ) -> AsyncIterator[list[Batch]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from projections import periods
 from projections.base import Batch, Connection, Decoded, Projection
 from projections.database import BY_INDEX
 from projections.locks import lock_keys
@@ -64,6 +65,9 @@ class Market(Projection[Facts]):
 
     def forget(self) -> None:
         self._days.forget()
+
+    async def hold_periods(self, connection: Connection) -> None:
+        await periods.hold(connection, log.DAYS)
 
     async def maintain(self, connection: Connection, history_days: int | None) -> None:
         await log.drop_old(connection)

@@ -57,14 +57,15 @@ def _next_day(day: dt.date) -> dt.date:
     return day + dt.timedelta(days=1)
 
 
-_DAYS = Calendar("market_log", "market_log_days", "day", _next_day, "%Y_%m_%d")
+#: The days of `market_log`.
+DAYS = Calendar("market_log", "market_log_days", "day", _next_day, "%Y_%m_%d")
 
 
 class Days(Periods):
     """What is known of the days of one process' current generation."""
 
     def __init__(self) -> None:
-        super().__init__(_DAYS)
+        super().__init__(DAYS)
 
 
 @lru_cache(maxsize=64)
@@ -119,18 +120,18 @@ async def drop_old(connection: Connection) -> list[dt.date]:
     See projections.periods.close for the connection, and for what happens where another process is
     at it.
     """
-    closed = await close(connection, _DAYS, _due)
-    gone = await connection.execute(_DAYS.statement("select {unit} from {register} where closed"))
+    closed = await close(connection, DAYS, _due)
+    gone = await connection.execute(DAYS.statement("select {unit} from {register} where closed"))
     for (day,) in await gone.fetchall():
         await connection.execute(
-            sql.SQL("drop table if exists {}").format(sql.Identifier(_DAYS.partition_name(day)))
+            sql.SQL("drop table if exists {}").format(sql.Identifier(DAYS.partition_name(day)))
         )
     return closed
 
 
 async def _due(connection: Connection, days: Sequence[dt.date]) -> list[dt.date]:
     for newest in reversed(days):
-        table = sql.Identifier(_DAYS.partition_name(newest))
+        table = sql.Identifier(DAYS.partition_name(newest))
         if await scalar(connection, sql.SQL("select exists (select from {})").format(table)):
             return [day for day in days if day < newest - dt.timedelta(days=KEEP_DAYS)]
     return []

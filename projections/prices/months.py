@@ -16,19 +16,20 @@ def following(month: dt.date) -> dt.date:
     return (month + dt.timedelta(days=32)).replace(day=1)
 
 
-_MONTHS = Calendar("price_history", "price_months", "month", following, "%Y_%m")
+#: The months of `price_history`.
+MONTHS = Calendar("price_history", "price_months", "month", following, "%Y_%m")
 
 
 class Months(Periods):
     """What is known of the months of one process' current generation."""
 
     def __init__(self) -> None:
-        super().__init__(_MONTHS)
+        super().__init__(MONTHS)
 
 
 def partition_name(month: dt.date) -> str:
     """The table that holds a month: `price_history_2026_11`."""
-    return _MONTHS.partition_name(month)
+    return MONTHS.partition_name(month)
 
 
 async def close_old(connection: Connection, keep_days: int) -> list[dt.date]:
@@ -46,7 +47,7 @@ async def close_old(connection: Connection, keep_days: int) -> list[dt.date]:
         oldest = limit - dt.timedelta(days=keep_days)
         return [month for month, time in newest.items() if time is not None and time < oldest]
 
-    return await close(connection, _MONTHS, due)
+    return await close(connection, MONTHS, due)
 
 
 async def _newest_append(connection: Connection, month: dt.date) -> dt.datetime | None:

@@ -14,6 +14,7 @@ from streams.cli import (
     doctor,
     events,
     expire,
+    explain,
     pnl,
     produce,
     rebuild,
@@ -68,6 +69,8 @@ app.command(name="produce")(produce.produce)
 app.command(name="record")(record.record)
 app.command(name="replay")(replay.replay)
 app.command(name="rebuild")(rebuild.rebuild)
+app.command(name="explain")(explain.explain)
+app.command(name="at")(explain.at)
 app.command(name="expire")(expire.expire)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="pnl")(pnl.pnl)
