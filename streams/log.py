@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -44,6 +45,7 @@ class LogReader:
         except (KafkaError, OSError) as error:
             await consumer.stop()
             raise _unreachable(endpoints, error) from error
+        await asyncio.sleep(0)  # to stop it before its tasks have begun would raise CancelledError
         try:
             yield cls(consumer)
         except KafkaError as error:

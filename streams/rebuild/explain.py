@@ -208,6 +208,8 @@ def read_key(question: Question, columns: Sequence[Column]) -> RowKey:
 
     Raises UserError, which says what the key is.
     """
+    if unfit := [text for text in (*question.key, *question.kafka_keys) if not text.isprintable()]:
+        raise UserError(f"{unfit[0]!a} is no part of a key")
     names = [column.name for column in columns]
     pairs = [text.partition("=") for text in question.key]
     if all(name in names and sign for name, sign, _ in pairs):
@@ -216,7 +218,7 @@ def read_key(question: Question, columns: Sequence[Column]) -> RowKey:
     else:
         given = dict(zip(names, question.key, strict=False))
         is_whole = len(question.key) == len(names)
-    if not is_whole or len(given) != len(names) or "\0" in "".join(question.key):
+    if not is_whole or len(given) != len(names):
         key = ", ".join(f"{column.name} ({column.type})" for column in columns)
         raise UserError(
             f"the key of {question.table} is {key}: give its values in this order, or as"
