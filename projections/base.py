@@ -78,6 +78,8 @@ class Refused:
     source: Partition
     record: Record
     error: str
+    #: It belongs to a period that is closed, of which all that is written stays as it is.
+    is_closed: bool = False
 
 
 @dataclass(slots=True)
@@ -105,6 +107,8 @@ class Projection(ABC, Generic[F]):
     #: Of each table whose rows come from records: an SQL expression, over the row's columns, for
     #: the Kafka key of these. What only organises the others (a register of months) is not there.
     kafka_keys: ClassVar[Mapping[str, str]]
+    #: A query for Kafka keys on whose records too the rows of the Kafka keys `keys` depend.
+    related_keys: ClassVar[str | None] = None
     #: Columns that tell where or when a fact was first met, and not what it says: the same log in
     #: another order of partitions may give others. They are not compared.
     uncompared: ClassVar[frozenset[str]] = frozenset({"topic", "partition", "offset"})
@@ -116,6 +120,14 @@ class Projection(ABC, Generic[F]):
     def sql_path(cls) -> Path:
         """The SQL file that makes the tables, run in the schema of a generation."""
         return SQL / "projections" / f"{cls.name}.sql"
+
+    @classmethod
+    def of_keys(cls, table: str) -> str:
+        """An SQL condition: the rows of a table that come from records with the Kafka keys `keys`.
+
+        Without those that are final, for the log's records cannot make them again.
+        """
+        return f"({cls.kafka_keys[table]}) = any(%(keys)s)"
 
     @abstractmethod
     def decode(self, batches: Sequence[Batch]) -> Decoded[F]:
@@ -153,6 +165,20 @@ class Projection(ABC, Generic[F]):
         `connection` as for `prepare`. Days are counted by append times, back from the newest;
         None keeps the history whole.
         """
+
+    async def hold_periods(self, connection: Connection) -> None:
+        """Keep `maintain` from closing any period until the transaction of the caller ends."""
+
+    async def erase(self, connection: Connection, keys: Sequence[str]) -> int:
+        """Delete the rows of `of_keys`, which are to be written anew; returns how many.
+
+        In the transaction of the caller, who holds the locks of these keys.
+        """
+        deleted = 0
+        for table in self.kafka_keys:
+            statement = f"delete from {table} where {self.of_keys(table)}"
+            deleted += (await connection.execute(statement.encode(), {"keys": keys})).rowcount
+        return deleted
 
     @abstractmethod
     async def write(self, connection: Connection, facts: F) -> None:

@@ -158,6 +158,13 @@ async def close_like(connection: Connection, calendar: Calendar, live: str) -> N
     await close(connection, calendar, due)
 
 
+async def hold(connection: Connection, calendar: Calendar) -> None:
+    """Keep periods from being closed until the transaction of the caller ends."""
+    await connection.execute(
+        "select pg_advisory_xact_lock(%s::text::regclass::bigint)", [calendar.register]
+    )
+
+
 async def _detach_closed(connection: Connection, calendar: Calendar) -> None:
     """Also those that an earlier run closed and, interrupted, left attached or half detached."""
     attached = dict(await (await connection.execute(_ATTACHED, [calendar.table])).fetchall())

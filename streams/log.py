@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -44,6 +45,7 @@ class LogReader:
         except (KafkaError, OSError) as error:
             await consumer.stop()
             raise _unreachable(endpoints, error) from error
+        await asyncio.sleep(0)  # to stop it before its tasks have begun would raise CancelledError
         try:
             yield cls(consumer)
         except KafkaError as error:
@@ -59,6 +61,19 @@ class LogReader:
         first = await self._consumer.beginning_offsets(places)
         until = await self._consumer.end_offsets(places)
         return {Partition(*place): (first[place], until[place]) for place in places}
+
+    async def offsets_at(
+        self, partitions: Mapping[Partition, Any] | set[Partition], time_ms: int
+    ) -> dict[Partition, int]:
+        """The first offset of each partition that was appended at this time or later, in
+        milliseconds since 1970 UTC; the one behind the last where there is none."""
+        places = [TopicPartition(*source) for source in partitions]
+        found = await self._consumer.offsets_for_times(dict.fromkeys(places, time_ms))
+        ends = await self._consumer.end_offsets(places)
+        return {
+            Partition(*place): ends[place] if at is None else at.offset
+            for place, at in found.items()
+        }
 
     async def read(
         self, starts: Mapping[Partition, int], untils: Mapping[Partition, int], at_once: int

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from projections.account.derived import all_markets, derive, other_markets
+from projections.account.derived import (
+    RELATED_TICKERS,
+    all_markets,
+    derive,
+    opened_in,
+    other_markets,
+)
 from projections.account.facts import TABLES, TRADING, Row
 from projections.account.market import Market
 from projections.account.rows import Rows, rows_of
@@ -38,6 +44,8 @@ class Account(Projection[Rows]):
         "fact_conflicts": "coalesce(body ->> 'ticker', body ->> 'account')",
     }
 
+    related_keys = RELATED_TICKERS
+
     def decode(self, batches: Sequence[Batch]) -> Decoded[Rows]:
         events = read_events(batches, Account.topics)
         return Decoded(rows_of(events.facts), events.refused)
@@ -64,6 +72,15 @@ class Account(Projection[Rows]):
         async for markets in all_markets(connection):
             async with pipelined(connection):
                 await derive(connection, markets)
+
+    async def erase(self, connection: Connection, keys: Sequence[str]) -> int:
+        """Where a ticket was opened in other markets too, these are reckoned without the erased."""
+        tickets = await opened_in(connection, keys)
+        deleted = await super().erase(connection, keys)
+        if others := await other_markets(connection, tickets):
+            await lock_keys(connection, self.name, {*tickets, *(one.ticker for one in others)})
+            await derive(connection, others)
+        return deleted
 
     async def _write(self, connection: Connection, facts: Rows) -> None:
         locked = _keys(facts)

@@ -19,6 +19,17 @@ _OTHER_MARKETS = """
 select distinct account, ticker from commands where kind = 'open' and ticket_id = any(%s)
 """
 
+_OPENED_IN = """
+select distinct ticket_id from commands where kind = 'open' and ticker = any(%s)
+"""
+#: See projections.base.Projection.related_keys.
+RELATED_TICKERS = """
+select distinct o.ticker
+from commands as c
+join commands as o using (ticket_id)
+where c.ticker = any(%(keys)s) and c.kind = 'open' and o.kind = 'open'
+"""
+
 _ALL_MARKETS = " union ".join(f"select account, ticker from {name}" for name in sorted(TRADING))
 #: Of so many markets the facts are held at once, when all are reckoned.
 _MARKETS_READ = 1_000
@@ -28,6 +39,12 @@ async def other_markets(connection: Connection, tickets: Sequence[str]) -> set[M
     """Every market that has an open command of one of these tickets."""
     cursor = await connection.execute(_OTHER_MARKETS, [tickets])
     return {Market(*row) for row in await cursor.fetchall()}
+
+
+async def opened_in(connection: Connection, tickers: Sequence[str]) -> list[str]:
+    """The tickets that the commands of these markets open."""
+    cursor = await connection.execute(_OPENED_IN, [tickers])
+    return sorted(ticket for (ticket,) in await cursor.fetchall())
 
 
 async def all_markets(connection: Connection) -> AsyncIterator[list[Market]]:

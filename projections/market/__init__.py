@@ -8,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from projections import periods
 from projections.base import Batch, Connection, Decoded, Projection
 from projections.database import BY_INDEX
 from projections.locks import lock_keys
 from projections.market import books, candles, late, log, markets, quotes, reading, trades
 from projections.market.reading import Facts
-from projections.periods import close_like
 
 __all__ = ["Market"]
 
@@ -67,7 +67,10 @@ class Market(Projection[Facts]):
         self._days.forget()
 
     async def close_like(self, connection: Connection, live: str) -> None:
-        await close_like(connection, log.DAYS, live)
+        await periods.close_like(connection, log.DAYS, live)
+
+    async def hold_periods(self, connection: Connection) -> None:
+        await periods.hold(connection, log.DAYS)
 
     async def maintain(self, connection: Connection, history_days: int | None) -> None:
         await log.drop_old(connection)

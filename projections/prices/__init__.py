@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import polars as pl
 from psycopg import errors
 
+from projections import periods
 from projections.base import SMALL_UNIT, Batch, Connection, Decoded, Projection, Refused
-from projections.periods import close_like
 from projections.prices import columns, derived, history
 from projections.prices.facts import Facts, as_timestamps, months_of
 from projections.prices.history import History, lines
@@ -18,6 +18,22 @@ from projections.prices.months import MONTHS, Months, close_old
 __all__ = ["Prices"]
 
 _CLOSED = "its month is closed: detached from price_history, and its seconds are final"
+
+# By the columns of the table's key: an expression of them would have all of it read.
+_OF_KEYS = """
+(venue, symbol) in (
+    select split_part(k.key, ':', 1), substr(k.key, strpos(k.key, ':') + 1)
+    from unnest(%(keys)s::text[]) as k (key)
+)
+"""
+#: What follows from trades, and the time that tells of which month's.
+_TIMES_OF_MONTHS = {"price_seconds": "second", "price_conflicts": "time", "latest_price": "time"}
+_IS_OPEN = """
+not exists (
+    select from price_months as m
+    where m.closed and m.month = date_trunc('month', {time} at time zone 'UTC')::date
+)
+"""
 
 
 class MonthClosed(Exception):
@@ -73,7 +89,7 @@ class Prices(Projection[Facts]):
         is_late = month.is_in(list(closed))
         late = set(trades.filter(is_late).select("partition", "offset").iter_rows())
         refused = [
-            Refused(batch.source, record, _CLOSED)
+            Refused(batch.source, record, _CLOSED, is_closed=True)
             for batch in batches
             for record in batch.records
             if (batch.source.partition, record.offset) in late
@@ -91,7 +107,15 @@ class Prices(Projection[Facts]):
         self._months.forget()
 
     async def close_like(self, connection: Connection, live: str) -> None:
-        await close_like(connection, MONTHS, live)
+        await periods.close_like(connection, MONTHS, live)
+
+    @classmethod
+    def of_keys(cls, table: str) -> str:
+        time = _TIMES_OF_MONTHS.get(table)
+        return _OF_KEYS if time is None else f"{_OF_KEYS} and {_IS_OPEN.format(time=time)}"
+
+    async def hold_periods(self, connection: Connection) -> None:
+        await periods.hold(connection, MONTHS)
 
     async def maintain(self, connection: Connection, history_days: int | None) -> None:
         if history_days is not None:

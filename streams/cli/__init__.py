@@ -15,6 +15,7 @@ from streams.cli import (
     doctor,
     events,
     expire,
+    explain,
     pnl,
     produce,
     rebuild,
@@ -74,6 +75,8 @@ app.command(name="replay")(replay.replay)
 app.command(name="rebuild")(rebuild.rebuild)
 app.command(name="rollback")(rebuild.rollback)
 app.command(name="verify")(verify.verify)
+app.command(name="explain")(explain.explain)
+app.command(name="at")(explain.at)
 app.command(name="expire")(expire.expire)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="pnl")(pnl.pnl)

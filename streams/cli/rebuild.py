@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli.building import Display, all_projections, known_projections
+from streams.cli.repair import repair
 from streams.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,6 +36,28 @@ def rebuild(
             help="Swap although more records could not be projected than live.",
         ),
     ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="KAFKA_KEY",
+            help="Repair the rows of this key in place; several times.",
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="OFFSET|TIME",
+            help="The same for all keys of records since price.ticks[0]@12, or a time in UTC.",
+        ),
+    ] = None,
+    accept_gap: Annotated[
+        bool,
+        typer.Option(
+            "--accept-gap", help="Repair although the log may lack records that rows were made of."
+        ),
+    ] = False,
     clean: Annotated[
         bool, typer.Option("--clean", help="Drop what unfinished rebuilds left, and do no more.")
     ] = False,
@@ -47,17 +70,32 @@ def rebuild(
     after it. Whatever goes wrong, the live tables stay as they are; to run it
     again starts anew.
 
+    With --only or --from the live tables are repaired in place: the rows of the
+    affected Kafka keys are deleted and made anew in one transaction, without a
+    swap, while workers wait.
+
     Examples:
 
         tape rebuild prices
 
         tape rebuild account market --keep-old
 
+        tape rebuild prices --only coinbase:BTC-USD
+
+        tape rebuild account --from 'kalshi.account[2]@1500'
+
         tape rebuild --clean
     """
     chosen = known_projections(projections or [])
     if clean:
         _clean(chosen, as_json)
+        return
+    if only or since is not None:
+        if len(chosen) != 1:
+            raise UserError("keys belong to one projection: name it, and no other")
+        if keep_old or accept_dead_letters or clean:
+            raise UserError("a repair in place has no swap: it takes --accept-gap and --json only")
+        repair(chosen[0], only or [], since, accept_gap=accept_gap, as_json=as_json)
         return
     if not chosen:
         raise UserError(f"name what to rebuild; there are: {', '.join(all_projections())}")

@@ -8,12 +8,13 @@ import re
 import signal
 import sys
 from collections.abc import Awaitable, Coroutine, Sequence
+from datetime import UTC, datetime
 
 import structlog
 
 from streams.errors import UserError
 
-__all__ = ["log_to_stderr", "parse_duration", "together", "until_stopped"]
+__all__ = ["log_to_stderr", "parse_duration", "parse_time", "together", "until_stopped"]
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)?")
 _SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -25,6 +26,16 @@ def parse_duration(text: str) -> float:
     if match is None:
         raise UserError(f"{text!r} is no duration; write it as 30s, 5m or 1h")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_time(text: str, name: str) -> datetime:
+    """A time in ISO 8601, in UTC unless it says otherwise. Raises UserError for anything else."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{name} {text!r} is no time; write it as 2026-01-31 or 2026-01-31T14:30"
+        raise UserError(message) from None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def log_to_stderr() -> None:

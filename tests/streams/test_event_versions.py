@@ -226,6 +226,6 @@ async def test_a_frame_that_was_kept_in_the_first_version_is_listed_and_retried(
         found = read_dead_letters(connection, Chosen(), 10, with_done=True)
     assert (found.frames, found.records) == (1, 0)
     retried = Retried()
-    await retry(Chosen(), endpoints, retried, lambda _: None)
+    await retry(Chosen(), endpoints, Operator("tester"), 10, retried, lambda _: None)
     assert (retried.frames, retried.read, retried.events) == (1, 1, 1)
     assert len(await records_of(endpoints.brokers, "price.ticks", f"coinbase:T{number}-USD")) == 1

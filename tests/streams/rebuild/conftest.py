@@ -1,4 +1,8 @@
-"""A stage for rebuilds: topics and a database of the test's own, on the shared stack."""
+"""Stages for what reads the log again.
+
+A stage has topics and a database of the test's own, on the shared stack. `logged` is one stack for
+many tests, whose topics are filled once.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,9 @@ import pytest
 from streams.embedded.stack import StackInfo
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
+from tests.conftest import make_home, remove_stack
+from tests.streams.rebuild import told
+from tests.streams.rebuild.logged import Logged
 from tests.streams.rebuild.stage import Account, Prices, Stage, Tallied
 
 
@@ -58,3 +65,14 @@ def tally(make_stage: Callable[[type[Stage]], Stage]) -> Stage:
     stage.fill(3_000)
     stage.project()
     return stage
+
+
+@pytest.fixture(scope="session")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
+    """The stack. A test may add records of keys of its own, and leaves the others' rows alone."""
+    home = make_home(tmp_path_factory.mktemp("stack") / "home")
+    made = Logged(home)
+    made.send([*told.prices(), *told.account(), *told.market()])
+    made.project()
+    yield made
+    remove_stack(home.path)
