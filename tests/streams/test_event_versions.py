@@ -19,6 +19,7 @@ from aiokafka import TopicPartition as Assigned
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from projections.base import Batch, Record
+from projections.decisions import Operator
 from projections.prices import Prices, columns
 from projections.unit import Projector
 from streams.admin import Broker
