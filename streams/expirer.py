@@ -1,8 +1,9 @@
 """Says of each open trade whose market has closed that it expired: a service, for live use only.
 
-It reads the clock, so it is never part of a replay or a rebuild: these read what it produced. What
-it says holds no clock time, though. The event's time is when the market closed, and its id comes
-from the ticket, so that a second instance, or a second saying after a restart, changes nothing.
+It reads the clock, so it is never part of a replay or a rebuild: these read what it produced, and
+cannot make one (`streams.live`). What it says holds no clock time, though. The event's time is when
+the market closed, and its id comes from the ticket, so that a second instance, or a second saying
+after a restart, changes nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from streams.errors import UserError
 from streams.events import Event, TradeExpired
 from streams.events.tickers import read_ticker
 from streams.events.types import EARLIEST_TIME, micros_of
+from streams.live import Live
 from streams.producer import DeliveryError
 
 __all__ = ["Expirer", "Sink"]
@@ -66,7 +68,9 @@ class Sink(Protocol):
 class Expirer:
     """Watches the tables and writes to `sink`. `expired` counts what it said since its start."""
 
-    def __init__(self, dsn: str, sink: Sink, clock: Callable[[], datetime] = _clock) -> None:
+    def __init__(
+        self, live: Live, dsn: str, sink: Sink, clock: Callable[[], datetime] = _clock
+    ) -> None:
         self.expired = 0
         self._dsn = dsn
         self._sink = sink

@@ -25,6 +25,7 @@ from streams.errors import UserError
 from streams.events.base import Event
 from streams.events.catalogue import MAX_MESSAGE_BYTES, TOPICS
 from streams.events.codec import EncodedEvent, encode
+from streams.live import Live
 from streams.settings import Endpoints
 from streams.topics import MissingTopic, topic_ids
 from streams.tracing import Place
@@ -49,10 +50,11 @@ class Producer:
     anything after it: one batch per partition is on its way. A delivery that cannot succeed is
     raised once, as DeliveryError: by the `deliver` that waits for it, else by the next `send`,
     `send_records`, `flush` or `stop`: the first where several failed, while `statistics.failed`
-    counts all.
+    counts all. None can be made in a process that replays (`streams.live`).
     """
 
     def __init__(self, endpoints: Endpoints) -> None:
+        self._live = Live()  # nothing is written where the log is read again
         self.statistics = Statistics()
         self._endpoints = endpoints
         self._link = Link(endpoints)

@@ -34,11 +34,12 @@ def expire(
 
 async def _expire(seconds: float | None) -> None:
     from streams.expirer import Expirer
+    from streams.live import Live
     from streams.producer import Producer
     from streams.settings import endpoints, load_settings
 
     reach = endpoints(load_settings())
     async with Producer(reach) as producer:
-        expirer = Expirer(reach.dsn, producer)
+        expirer = Expirer(Live(), reach.dsn, producer)
         await until_stopped(expirer.run(), seconds)
     print(f"trades expired: {expirer.expired:,}")

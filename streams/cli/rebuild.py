@@ -12,6 +12,7 @@ import typer
 from streams.cli.building import Display, all_projections, known_projections
 from streams.cli.repair import repair
 from streams.errors import UserError
+from streams.live import replaying
 
 if TYPE_CHECKING:
     from streams.rebuild.run import Outcome
@@ -86,6 +87,7 @@ def rebuild(
 
         tape rebuild --clean
     """
+    replaying()
     chosen = known_projections(projections or [])
     if clean:
         _clean(chosen, as_json)
@@ -126,6 +128,7 @@ def rollback(
 
     Example: tape rollback prices
     """
+    replaying()
     [name] = known_projections([projection])
     outcome = asyncio.run(_rollback(name, why))
     if as_json:

@@ -47,6 +47,7 @@ def simulate(
 
 
 async def _simulate(name: str, seconds: float | None) -> None:
+    from streams.live import Live
     from streams.settings import endpoints, load_settings
     from streams.simulated.kalshi.run import Counts
     from streams.simulated.world import live
@@ -54,7 +55,8 @@ async def _simulate(name: str, seconds: float | None) -> None:
     settings, counts = load_settings(), Counts()
     places = endpoints(settings, with_postgres=False)
     started = time.time_ns() // 1000
-    await until_stopped(live(places, settings.home, name, started, counts, _ready), seconds)
+    trading = live(Live(), places, settings.home, name, started, counts, _ready)
+    await until_stopped(trading, seconds)
     print(f"{counts.commands:,} commands, {counts.events:,} events sent to Kafka")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli.building import Display, all_projections, known_projections
+from streams.live import replaying
 
 if TYPE_CHECKING:
     from projections.comparison import Compared, Difference
@@ -37,6 +38,7 @@ def verify(
     """
     from streams.reports.text import as_json as to_json
 
+    replaying()
     chosen = known_projections(projections or []) or all_projections()
     found = [asyncio.run(_verify(name)) for name in chosen]
     if as_json:

@@ -26,6 +26,7 @@ from projections.checkpoint import LogStart
 from projections.errors import Fenced, Refusal
 from streams.errors import UserError
 from streams.garbage import collect_garbage_seldom
+from streams.live import replaying
 from streams.log import LogReader
 from streams.rebuild.faults import explained
 from streams.settings import Endpoints, endpoints, load_settings
@@ -133,6 +134,7 @@ async def _run(task: Task) -> None:
 
 def main() -> int:
     """Do one task; the exit status is 1, with a line that says why, where that failed."""
+    replaying()
     uvloop.install()
     collect_garbage_seldom()
     task = Task.read(sys.stdin.readline())

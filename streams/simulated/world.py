@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from streams.live import Live
 from streams.settings import Endpoints
 from streams.simulated.access import ApiKey, api_key, published, settings_file
 from streams.simulated.kalshi.markets import SERIES
@@ -20,6 +21,7 @@ _UNDERLYING = "BTC-USD"
 
 
 async def live(
+    right: Live,
     endpoints: Endpoints,
     home: Path,
     name: str,
@@ -35,7 +37,7 @@ async def live(
     folder cannot be written or the broker is out of reach, and what the producer raises.
     """
     account = f"simulated/demo/{name}-{started:x}/0"
-    simulation, reads = Simulation(account, started, started), Reads()
+    simulation, reads = Simulation(right, account, started, started), Reads()
     file = settings_file(home, name)
     with api_key(home, name) as key:
         async with (

@@ -19,6 +19,7 @@ from streams.errors import UserError
 from streams.events import Event, TradeExpired
 from streams.events.types import micros_of
 from streams.expirer import Expirer
+from streams.live import Live
 from streams.producer import DeliveryError, Producer
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
@@ -100,7 +101,7 @@ async def test_a_trade_expires_at_the_moment_its_market_closes(
 ) -> None:
     add_trade(market.dsn, "T1", ticker=market.ticker, status=status)
     clock = Clock(SEVEN - SECOND)
-    expirer = Expirer(market.dsn, producer, clock)
+    expirer = Expirer(Live(), market.dsn, producer, clock)
     await expirer.expire_closed(side)
     assert await market.events() == []
     clock.now = SEVEN
@@ -117,7 +118,7 @@ async def test_the_venue_s_word_on_the_close_goes_before_the_ticker_s(
     market.close_at(later)
     market.close_at(SEVEN - SECOND, venue="other")
     clock = Clock(later - SECOND)
-    expirer = Expirer(market.dsn, producer, clock)
+    expirer = Expirer(Live(), market.dsn, producer, clock)
     await expirer.expire_closed(side)
     assert await market.events() == []
     clock.now = later + timedelta(days=3)
@@ -131,7 +132,7 @@ async def test_each_trade_of_a_market_expires_in_its_own_account(
     demo = "kalshi/demo/other/3"
     add_trade(market.dsn, "T1", ticker=market.ticker)
     add_trade(market.dsn, "T2", ticker=market.ticker, account=demo)
-    await Expirer(market.dsn, producer, Clock(SEVEN)).expire_closed(side)
+    await Expirer(Live(), market.dsn, producer, Clock(SEVEN)).expire_closed(side)
     assert await market.events() == [market.expired("T1"), market.expired("T2", account=demo)]
 
 
@@ -140,7 +141,7 @@ async def test_a_trade_that_is_over_never_expires(
     market: Market, producer: Producer, side: Connection, status: str
 ) -> None:
     add_trade(market.dsn, "T1", ticker=market.ticker, status=status)
-    await Expirer(market.dsn, producer, Clock(SEVEN)).expire_closed(side)
+    await Expirer(Live(), market.dsn, producer, Clock(SEVEN)).expire_closed(side)
     assert await market.events() == []
 
 
@@ -150,7 +151,7 @@ async def test_without_a_closing_time_nothing_is_said(
 ) -> None:
     market.ticker = form.format(secrets.token_hex(6))
     add_trade(market.dsn, "T1", ticker=market.ticker)
-    await Expirer(market.dsn, producer, Clock(SEVEN)).expire_closed(side)
+    await Expirer(Live(), market.dsn, producer, Clock(SEVEN)).expire_closed(side)
     assert await market.events() == []
 
 
@@ -159,7 +160,7 @@ async def test_while_the_tables_lag_nothing_is_said_again(
 ) -> None:
     add_trade(market.dsn, "T1", ticker=market.ticker)
     clock = Clock(SEVEN)
-    expirer = Expirer(market.dsn, producer, clock)
+    expirer = Expirer(Live(), market.dsn, producer, clock)
     await expirer.expire_closed(side)
     clock.now += timedelta(minutes=5)
     await expirer.expire_closed(side)
@@ -174,7 +175,7 @@ async def test_another_instance_and_another_time_say_the_very_same(
 ) -> None:
     add_trade(market.dsn, "T1", ticker=market.ticker)
     for now in (SEVEN, SEVEN + timedelta(days=2)):
-        await Expirer(market.dsn, producer, Clock(now)).expire_closed(side)
+        await Expirer(Live(), market.dsn, producer, Clock(now)).expire_closed(side)
     one, other = await records_of(market.brokers, "trade.events", market.ticker)
     assert (one.value, one.headers) == (other.value, other.headers)
     assert dict(one.headers)["ce_id"].decode() == f"{MAIN}:expired:T1"
@@ -184,7 +185,7 @@ async def test_a_trade_that_stays_pending_although_it_expired_is_left_alone(
     market: Market, producer: Producer, side: Connection
 ) -> None:
     add_trade(market.dsn, "T1", ticker=market.ticker, status="pending")
-    await Expirer(market.dsn, producer, Clock(SEVEN)).expire_closed(side)
+    await Expirer(Live(), market.dsn, producer, Clock(SEVEN)).expire_closed(side)
     event = market.expired("T1")
     add_row(
         market.dsn,
@@ -200,7 +201,7 @@ async def test_a_trade_that_stays_pending_although_it_expired_is_left_alone(
         partition=0,
         offset=0,
     )
-    await Expirer(market.dsn, producer, Clock(SEVEN)).expire_closed(side)
+    await Expirer(Live(), market.dsn, producer, Clock(SEVEN)).expire_closed(side)
     assert await market.events() == [event]
 
 
@@ -240,7 +241,7 @@ async def running(expirer: Expirer) -> AsyncIterator[asyncio.Task[None]]:
 async def test_what_is_not_in_the_log_is_said_again(market: Market) -> None:
     add_trade(market.dsn, "T1", ticker=market.ticker)
     deaf = Deaf(times=2)
-    expirer = Expirer(market.dsn, deaf, Clock(SEVEN))
+    expirer = Expirer(Live(), market.dsn, deaf, Clock(SEVEN))
     async with running(expirer):
         await await_(lambda: expirer.expired == 1)
     assert deaf.sent == [market.expired("T1")] * 3
@@ -254,7 +255,7 @@ def cut_connections(dsn: str) -> None:
 
 async def test_it_goes_on_after_the_database_was_away(market: Market) -> None:
     sink = Deaf(times=0)
-    expirer = Expirer(market.dsn, sink, Clock(SEVEN))
+    expirer = Expirer(Live(), market.dsn, sink, Clock(SEVEN))
     add_trade(market.dsn, "T1", ticker=market.ticker)
     async with running(expirer) as task:
         await await_(lambda: expirer.expired == 1)
@@ -280,7 +281,7 @@ async def test_it_waits_for_a_database_that_is_away_at_its_start(
     monkeypatch.setattr(runner.Backoff, "pause", counted)
     add_trade(market.dsn, "T1", ticker=market.ticker)
     execute(stack.dsn, f'alter database "{name}" with allow_connections false')
-    expirer = Expirer(market.dsn, Deaf(times=0), Clock(SEVEN))
+    expirer = Expirer(Live(), market.dsn, Deaf(times=0), Clock(SEVEN))
     async with running(expirer) as task:
         await await_(lambda: paused > 1)
         execute(stack.dsn, f'alter database "{name}" with allow_connections true')
@@ -289,7 +290,7 @@ async def test_it_waits_for_a_database_that_is_away_at_its_start(
 
 
 async def test_tables_that_are_missing_end_it_with_what_to_do(dsn: str) -> None:
-    expirer = Expirer(dsn, Deaf(times=0))
+    expirer = Expirer(Live(), dsn, Deaf(times=0))
     with pytest.raises(UserError, match='"public.trades" does not exist; run `tape db migrate`'):
         await expirer.run()
 

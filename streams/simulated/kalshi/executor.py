@@ -22,6 +22,7 @@ from streams.events import (
 )
 from streams.events.trade_commands import client_order_id
 from streams.events.types import Side
+from streams.live import Live
 from streams.simulated.kalshi.exchange import Exchange
 from streams.simulated.kalshi.orders import ZERO, Order, OrderError, other
 from streams.simulated.kalshi.venue.facts import Fact
@@ -39,9 +40,9 @@ class _Ticket:
 
 
 class Executor:
-    """Executes the commands of one account."""
+    """Executes the commands of one account: for live use only."""
 
-    def __init__(self, account: str, exchange: Exchange) -> None:
+    def __init__(self, live: Live, account: str, exchange: Exchange) -> None:
         self.account = account
         self._exchange = exchange
         self._tickets: dict[str, _Ticket] = {}

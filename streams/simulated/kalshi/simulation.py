@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from streams.events import Event, TradeCommand, TradeEvent
+from streams.live import Live
 from streams.simulated.kalshi.changes import Settled
 from streams.simulated.kalshi.exchange import Exchange
 from streams.simulated.kalshi.executor import Executor
@@ -33,11 +34,11 @@ class Simulation:
     `venue` is told of everything that happens.
     """
 
-    def __init__(self, account: str, seed: int, now: int) -> None:
+    def __init__(self, live: Live, account: str, seed: int, now: int) -> None:
         self.exchange = Exchange(seed, now - SECOND)
         self.venue = Venue(now)
         self._account = account
-        self._executor = Executor(account, self.exchange)
+        self._executor = Executor(live, account, self.exchange)
         self._trader = Trader(account, self.exchange, seed)
         self._asked: set[str] = set()
         self._second = now // SECOND

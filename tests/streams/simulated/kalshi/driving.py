@@ -16,6 +16,7 @@ from streams.connectors.kalshi.feed import KalshiConnector, owner_of
 from streams.connectors.kalshi.market import KalshiMarketConnector
 from streams.events import Event, TradeCommand
 from streams.events.types import Side
+from streams.live import Live
 from streams.simulated.kalshi.exchange import Exchange
 from streams.simulated.kalshi.markets import SECOND, SERIES, Market
 from streams.simulated.kalshi.orders import HIGHEST_PRICE
@@ -158,7 +159,7 @@ class Run:
     """
 
     def __init__(self, seed: int, *, with_markets: bool = False) -> None:
-        self.simulation = Simulation(ACCOUNT, seed, NOON)
+        self.simulation = Simulation(Live(), ACCOUNT, seed, NOON)
         self.events: list[Event] = []
         self._walk = Walk(seed)
         self._now = NOON

@@ -23,6 +23,7 @@ from streams.events import (
 )
 from streams.events.trade_commands import client_order_id
 from streams.events.types import Side
+from streams.live import Live
 from streams.simulated.kalshi.executor import Executor
 from streams.simulated.kalshi.markets import Market
 from streams.simulated.kalshi.orders import Fill as Execution
@@ -39,7 +40,7 @@ class Desk:
     numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
-        self.executor = Executor(ACCOUNT, self.venue.exchange)
+        self.executor = Executor(Live(), ACCOUNT, self.venue.exchange)
         self.market: Market = self.venue.open_markets[1]
 
     def command(self, ticket: str, **fields: Any) -> dict[str, Any]:

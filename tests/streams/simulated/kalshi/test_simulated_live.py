@@ -33,6 +33,7 @@ from streams.events import (
     Unparsed,
     decode,
 )
+from streams.live import Live
 from streams.producer import Producer
 from streams.settings import Endpoints
 from streams.simulated.access import read_settings, settings_file
@@ -127,7 +128,7 @@ class World:
         self.account = f"simulated/demo/{name}-{started:x}/0"
         self._ready = asyncio.Event()
         self._task = asyncio.create_task(
-            live(endpoints, home, name, started, self.counts, lambda _: self._ready.set())
+            live(Live(), endpoints, home, name, started, self.counts, lambda _: self._ready.set())
         )
 
     async def __aenter__(self) -> Self:
@@ -233,5 +234,5 @@ async def test_the_key_and_the_settings_are_private_and_gone_with_the_venues(
 async def test_a_broker_out_of_reach_is_told(tmp_path: Path) -> None:
     nowhere = Endpoints("127.0.0.1:1", {}, "", embedded_broker=True, embedded_database=True)
     with pytest.raises(UserError, match="127.0.0.1:1"):
-        await live(nowhere, tmp_path, "none", 1, Counts(), lambda _: None)
+        await live(Live(), nowhere, tmp_path, "none", 1, Counts(), lambda _: None)
     assert not list((tmp_path / "simulated").iterdir())
