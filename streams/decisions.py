@@ -1,11 +1,13 @@
 """Decisions to `system.decisions`: sent from the table afterwards, and only from there.
 
 The table is the truth. A decision may be sent twice (a kill between sending and marking), with the
-same `ce_id`. The command that decided sends it, else a later one, or a worker.
+same `ce_id`. The command that decided sends it, else a later one, or a worker. A command that reads
+the log again cannot: it starts `python -m streams.decisions`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import os
 from typing import Any
@@ -16,7 +18,7 @@ from streams.errors import UserError
 from streams.events.codec import SPEC_VERSION, EncodedEvent
 from streams.events.system_decisions import TOPIC
 from streams.producer import Producer
-from streams.settings import Endpoints, Settings
+from streams.settings import Endpoints, Settings, endpoints, load_settings
 
 __all__ = ["operator_of", "send_decisions"]
 
@@ -63,19 +65,19 @@ def _is_text(text: str) -> bool:
     return True
 
 
-async def send_decisions(endpoints: Endpoints) -> int:
+async def send_decisions(at: Endpoints) -> int:
     """Send what was not sent yet, in the order of deciding; returns how many.
 
     Raises UserError and DeliveryError (see streams.producer), and psycopg's errors.
     """
     sent = 0
-    async with await connect(endpoints.dsn, "decisions", {}) as connection:
+    async with await connect(at.dsn, "decisions", {}) as connection:
         while True:
             async with connection.transaction():
                 rows = await (await connection.execute(_WAITING, [_PAGE])).fetchall()
                 if not rows:
                     return sent
-                async with Producer(endpoints) as producer:
+                async with Producer(at) as producer:
                     await producer.send_records(map(_record, rows))
                     await producer.flush()
                 await connection.execute(_MARK, [[row[0] for row in rows]])
@@ -91,3 +93,7 @@ def _record(row: Any) -> EncodedEvent:
         ("ce_source", ce_source.encode()),
     ]
     return EncodedEvent(TOPIC, subject.encode(), body.encode(), headers)
+
+
+if __name__ == "__main__":
+    asyncio.run(send_decisions(endpoints(load_settings())))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from projections.base import Partition
     from streams.rebuild.source import Source
 
-__all__ = ["Display", "all_projections", "known_projections"]
+__all__ = ["Display", "all_projections", "known_projections", "tell_decisions"]
 
 
 def known_projections(names: list[str]) -> list[str]:
@@ -31,6 +33,19 @@ def all_projections() -> list[str]:
     from projections import PROJECTIONS
 
     return sorted(PROJECTIONS)
+
+
+def tell_decisions() -> None:
+    """Send what was decided, by a process that may: this one reads the log again.
+
+    Where that fails, a worker does it.
+    """
+    command = [sys.executable, "-m", "streams.decisions"]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        print(
+            "tape: the decision is kept in the database; a worker sends it to system.decisions",
+            file=sys.stderr,
+        )
 
 
 class Display:

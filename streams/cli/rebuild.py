@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.building import Display, all_projections, known_projections
+from streams.cli.building import Display, all_projections, known_projections, tell_decisions
 from streams.cli.repair import repair
 from streams.errors import UserError
 from streams.live import replaying
@@ -138,7 +138,7 @@ def rollback(
 
 
 async def _rollback(name: str, why: str | None) -> Outcome:
-    from streams.decisions import operator_of, send_decisions
+    from streams.decisions import operator_of
     from streams.rebuild.rollback import rollback as run
     from streams.settings import endpoints, load_settings
 
@@ -146,19 +146,18 @@ async def _rollback(name: str, why: str | None) -> Outcome:
     at = endpoints(settings)
     with Display(name) as display:
         outcome = await run(name, at, operator_of(settings, why), display)
-    await send_decisions(at)
+    tell_decisions()
     return outcome
 
 
 async def _rebuild(name: str, wishes: Any) -> Outcome:
-    from streams.decisions import send_decisions
     from streams.rebuild.run import rebuild as run
     from streams.settings import endpoints, load_settings
 
     at = endpoints(load_settings())
     with Display(name) as display:
         outcome = await run(name, at, wishes, display)
-    await send_decisions(at)
+    tell_decisions()
     return outcome
 
 
