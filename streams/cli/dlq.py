@@ -64,7 +64,7 @@ def show(
 
     Example: tape dlq show "price.ticks[0]@4041"
     """
-    from streams.cli.dlq_tables import print_record, value_fields
+    from streams.cli.dlq_tables import print_record
     from streams.reports.dead_letters import read_records
     from streams.reports.reading import reading
     from streams.reports.text import as_json as to_json
@@ -75,7 +75,7 @@ def show(
     if not found:
         raise UserError(f"{place} is no dead letter; `tape dlq list --all` shows what is")
     if as_json:
-        shown = [_exactly(one, value_fields) for one in found]
+        shown = [_exactly(one) for one in found]
         print(to_json({"dead_letters": shown}))
         return
     for number, one in enumerate(found):
@@ -84,7 +84,9 @@ def show(
         print_record(one)
 
 
-def _exactly(one: dict[str, Any], value_fields: Any) -> dict[str, Any]:
+def _exactly(one: dict[str, Any]) -> dict[str, Any]:
+    from streams.cli.dlq_tables import value_fields
+
     rest = {name: value for name, value in one.items() if name not in {"key", "value"}}
     return {**rest, **value_fields("key", one["key"]), **value_fields("value", one["value"])}
 
