@@ -113,7 +113,15 @@ async def test_a_stop_at_any_write_leaves_an_archive_that_the_next_run_completes
         for partition in (0, 1):
             assert topic.archived(partition) == await topic.consumed(partition)
         whole(topic)
-        assert list(Path(topic.location).rglob("*.partial")) == []
+
+
+async def test_what_a_kill_left_half_written_is_removed(topic: Topic) -> None:
+    left = Path(topic.location) / topic.name / "0" / "00-10-abc.parquet.partial"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    await topic.run()
+    assert not left.exists()
+    assert len(topic.archived(0)) == 10
 
 
 async def test_two_runs_in_one_folder_do_not_work_at_once(topic: Topic) -> None:
