@@ -22,6 +22,7 @@ where b.projection = %s and b.generation = %s
         select from public.dead_letters as d
         where d.projection = b.projection and d.topic_id = b.topic_id
             and d.partition = b.partition and d."offset" = b."offset"
+            and d.outcome is distinct from 'projected'
     )
 order by b.topic, b.partition, b."offset"
 limit 5
@@ -54,12 +55,14 @@ where d.projection = %(projection)s and d.topic = s.topic and d.partition = s.pa
     and d."offset" < s.start and d.done_generation <> %(generation)s
 """
 _TAKE_OVER = """
-insert into public.dead_letters
+insert into public.dead_letters as dead_letters
     (projection, topic, topic_id, partition, "offset", key, headers, value, error, appended)
 select projection, topic, topic_id, partition, "offset", key, headers, value, error, appended
 from public.built_dead_letters
 where projection = %(projection)s and generation = %(generation)s
-on conflict (projection, topic_id, partition, "offset") do nothing
+on conflict (projection, topic_id, partition, "offset") do update
+set done = null, outcome = null, done_generation = null, error = excluded.error
+where dead_letters.outcome = 'projected'
 """
 _FORGET = """
 delete from public.built_dead_letters

@@ -1,4 +1,7 @@
-"""Reading topics from one offset to another, outside of any consumer group."""
+"""Reading topics from one offset to another, outside of any consumer group.
+
+What the log no longer has comes from the archive, where there is one.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projections.base import Batch, Partition
+from streams import tolerant
 from streams.errors import UserError
 from streams.settings import Endpoints
 
@@ -21,18 +25,22 @@ Bounds = tuple[int, int]
 
 _FETCH_BYTES = 1024 * 1024
 _POLL_MS = 500
+#: A broker that gives nothing for so many polls is given up.
+_POLLS = 120
 
 
 class LogReader:
     """One consumer, assigned and not subscribed: it disturbs no group, and commits nothing."""
 
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, archive: str | None) -> None:
         self._consumer = consumer
+        self._archive = archive
 
     @classmethod
     @asynccontextmanager
     async def open(cls, endpoints: Endpoints) -> AsyncIterator[LogReader]:
         """Connect. Raises UserError where the broker is out of reach."""
+        tolerant.install()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=endpoints.brokers,
             enable_auto_commit=False,
@@ -47,7 +55,7 @@ class LogReader:
             raise _unreachable(endpoints, error) from error
         await asyncio.sleep(0)  # to stop it before its tasks have begun would raise CancelledError
         try:
-            yield cls(consumer)
+            yield cls(consumer, endpoints.archive)
         except KafkaError as error:
             raise _unreachable(endpoints, error) from error
         finally:
@@ -84,28 +92,76 @@ class LogReader:
         there any more, or where one is missing.
         """
         want = {source: start for source, start in starts.items() if start < untils[source]}
+        async for batch in self._archived(want, untils, at_once):
+            want[batch.source] = batch.records[-1].offset + 1
+            yield [batch]
+        want = {source: start for source, start in want.items() if start < untils[source]}
         self._consumer.assign([TopicPartition(*source) for source in want])
         for source, start in want.items():
             self._consumer.seek(TopicPartition(*source), start)
+        polls = 0
         while want:
-            try:
-                fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=at_once)
-            except OffsetOutOfRangeError as error:
-                raise UserError(
-                    f"{_places(want)}: the log does not hold these offsets (any more): {error}"
-                ) from error
-            batches = []
-            for place, records in fetched.items():
-                source = Partition(*place)
-                taken = _cut(source, records, want[source], untils[source])
-                if taken:
-                    batches.append(Batch(source, taken))
-                    want[source] = taken[-1].offset + 1
-                if want[source] >= untils[source]:
-                    self._consumer.pause(place)
-                    del want[source]
+            batches = self._taken(await self._poll(want, at_once), want, untils)
+            polls = 0 if batches else polls + 1
+            if polls > _POLLS:
+                raise UserError(f"{_places(want)}: the broker gives no records any more")
             if batches:
                 yield batches
+
+    async def _archived(
+        self, want: Mapping[Partition, int], untils: Mapping[Partition, int], at_once: int
+    ) -> AsyncIterator[Batch]:
+        """What lies before the log's beginning, one partition after the other."""
+        first = await self._consumer.beginning_offsets([TopicPartition(*one) for one in want])
+        lacking = {
+            source: (start, min(first[TopicPartition(*source)], untils[source]))
+            for source, start in want.items()
+            if start < first[TopicPartition(*source)]
+        }
+        if not lacking or self._archive is None:
+            return
+        from streams.archive.reader import Archive  # with it comes a large library
+
+        archive = Archive(self._archive)
+        for source, (start, until) in sorted(lacking.items()):
+            groups = archive.read(source, start, until)
+            place = start
+            while (records := await asyncio.to_thread(next, groups, None)) is not None:
+                for at in range(0, len(records), at_once):
+                    taken = _cut(source, records[at : at + at_once], place, until)
+                    place += len(taken)
+                    yield Batch(source, taken)
+
+    async def _poll(self, want: Mapping[Partition, int], at_once: int) -> Mapping[Any, list[Any]]:
+        try:
+            fetched: Mapping[Any, list[Any]] = await self._consumer.getmany(
+                timeout_ms=_POLL_MS, max_records=at_once
+            )
+        except OffsetOutOfRangeError as error:
+            raise UserError(
+                f"{_places(want)}: the log does not hold these offsets (any more), nor does an"
+                f" archive: {error}"
+            ) from error
+        return fetched
+
+    def _taken(
+        self,
+        fetched: Mapping[Any, list[Any]],
+        want: dict[Partition, int],
+        untils: Mapping[Partition, int],
+    ) -> list[Batch]:
+        """The batches of what was fetched; moves `want` on, and ends what is complete."""
+        batches = []
+        for place, records in fetched.items():
+            source = Partition(*place)
+            taken = _cut(source, records, want[source], untils[source])
+            if taken:
+                batches.append(Batch(source, taken))
+                want[source] = taken[-1].offset + 1
+            if want[source] >= untils[source]:
+                self._consumer.pause(place)
+                del want[source]
+        return batches
 
 
 def _cut(source: Partition, records: list[Any], want: int, until: int) -> list[Any]:

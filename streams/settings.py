@@ -223,6 +223,12 @@ class Settings(BaseSettings):
             raise ValueError("POSTGRES_PASSWORD must be set, because POSTGRES_HOST is")
         return self
 
+    def archive_location(self) -> str | None:
+        """The folder or URL of the archive: with the embedded broker, one in its state folder."""
+        if self.archive is None and self.brokers is None:
+            return str(self.home / "archive")
+        return self.archive
+
     def database_url(self) -> str | None:
         """The DSN in force, from `TAPE_DSN`, else from `POSTGRES_*`; None means embedded."""
         if self.dsn is not None:
@@ -243,7 +249,8 @@ class Endpoints:
     """Where the broker and the database are.
 
     `brokers` is `host:port,…`; `kafka` holds the further keyword arguments of aiokafka's clients;
-    `dsn` is anything libpq takes, and holds the password.
+    `dsn` is anything libpq takes, and holds the password. `archive` is the folder or URL of the
+    archive of that broker's topics, whether there is one or not; None where none is set.
     """
 
     brokers: str
@@ -251,6 +258,7 @@ class Endpoints:
     dsn: str = field(repr=False)
     embedded_broker: bool
     embedded_database: bool
+    archive: str | None = None
 
 
 def load_settings(**given: Any) -> Settings:
@@ -286,7 +294,8 @@ def endpoints(
     if dsn is None:
         dsn = stack.running(settings.home, with_kafka=False).dsn if with_postgres else ""
     kafka = {} if embedded_broker else _aiokafka_options(settings)
-    return Endpoints(brokers, kafka, dsn, embedded_broker, embedded_database)
+    archive = settings.archive_location()
+    return Endpoints(brokers, kafka, dsn, embedded_broker, embedded_database, archive)
 
 
 def librdkafka_config(settings: Settings) -> dict[str, str]:

@@ -186,15 +186,14 @@ def open_store(location: str) -> Store:
 
 
 def archive_location(settings: Settings) -> str:
-    """The folder or URL in force: with the embedded broker, one in its state folder.
+    """The folder or URL in force.
 
-    Raises UserError: there is another broker, and no setting.
+    Raises UserError: there is a broker that is not the embedded one, and no setting.
     """
-    if settings.archive is not None:
-        return settings.archive
-    if settings.brokers is not None:
+    location = settings.archive_location()
+    if location is None:
         raise UserError(
             f"{variable('archive')} is not set: name the folder or URL of the archive by it, or by "
             "the command's option"
         )
-    return str(settings.home / "archive")
+    return location

@@ -107,7 +107,7 @@ def rebuild(
 
     settings = load_settings()
     operator = operator_of(settings, why)
-    wishes = Wishes(operator, keep_old, accept_dead_letters, settings.history_days)
+    wishes = Wishes(operator, keep_old, accept_dead_letters, accept_gap, settings.history_days)
     outcomes = [asyncio.run(_rebuild(name, wishes)) for name in chosen]
     if as_json:
         print(json.dumps([asdict(one) for one in outcomes], indent=2))

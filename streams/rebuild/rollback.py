@@ -47,6 +47,7 @@ async def rollback(name: str, at: Endpoints, operator: Operator, reporter: Repor
                     keeps_old=True,
                     decision=ProjectionRolledBack,
                     operator=operator,
+                    given_up={},
                 )
                 swapped = await take_over(builder, control, at, taking, reporter)
     records = sum(until - starts[part] for part, until in swapped.reached.items())

@@ -6,15 +6,17 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from projections import PROJECTIONS, generation, names
+from projections import PROJECTIONS, checkpoint, generation, names
 from projections.base import Connection, Projection
 from projections.builder import Builder
 from projections.decisions import Operator
+from projections.errors import Refusal
 from projections.swap import Swapped
 from streams.events import ProjectionRebuilt
 from streams.rebuild.alone import alone, clean, drop_quietly
 from streams.rebuild.building import Reporter, build
 from streams.rebuild.faults import explaining
+from streams.rebuild.history import Lacking, lacking
 from streams.rebuild.source import Source, find_source
 from streams.rebuild.takeover import Taking, take_over, tidy
 from streams.settings import Endpoints
@@ -29,6 +31,7 @@ class Wishes:
     operator: Operator
     keep_old: bool = False
     accept_dead_letters: bool = False
+    accept_gap: bool = False
     history_days: int | None = None
 
 
@@ -58,13 +61,17 @@ async def rebuild(name: str, at: Endpoints, wishes: Wishes, reporter: Reporter) 
     began = time.monotonic()
     projection = PROJECTIONS[name]()
     with explaining(name):
-        source = await find_source(projection, at)
         async with alone(name, at.dsn) as control:
             await clean(control, name)
+            live = await checkpoint.standing(control, name)
+            source = await find_source(projection, at)
+            gap = _accepted(lacking(name, live, source), wishes)
             number = await generation.begin(control, projection, "rebuild")
             try:
                 await names.check_names(control, projection, number)
-                swapped = await _build(projection, number, source, at, wishes, reporter, control)
+                swapped = await _build(
+                    projection, number, source, gap, at, wishes, reporter, control
+                )
             except BaseException:
                 await drop_quietly(at.dsn, name, number)
                 raise
@@ -80,6 +87,7 @@ async def _build(
     projection: Projection[Any],
     number: int,
     source: Source,
+    gap: Lacking | None,
     at: Endpoints,
     wishes: Wishes,
     reporter: Reporter,
@@ -96,5 +104,17 @@ async def _build(
             wishes.keep_old,
             ProjectionRebuilt,
             wishes.operator,
+            {} if gap is None else gap.ranges,
         )
         return await take_over(builder, control, at, taking, reporter)
+
+
+def _accepted(gap: Lacking | None, wishes: Wishes) -> Lacking | None:
+    """What would be missing, if the operator accepts that. Raises Refusal if not."""
+    if gap is None or wishes.accept_gap:
+        return gap
+    raise Refusal(
+        f"{'; '.join(gap.sentences)}. The rebuilt tables would lack what these records say, and the"
+        " live ones are as they were. Point TAPE_ARCHIVE at an archive that has them, or, if they"
+        " are to be given up, run it again with --accept-gap"
+    )

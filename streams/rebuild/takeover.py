@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +21,14 @@ from projections.errors import Refusal
 from projections.migrations import create_views
 from projections.swap import BUSY, Swapped, TooLong, try_swap
 from streams.errors import UserError
-from streams.events import Decision, ProjectionRebuilt, ProjectionRolledBack
+from streams.events import Decision, GapAccepted, ProjectionRebuilt, ProjectionRolledBack
 from streams.events.system_decisions import Reached
 from streams.log import LogReader
 from streams.rebuild.alone import drop
 from streams.rebuild.building import Reporter
 from streams.rebuild.catching_up import Follower
 from streams.rebuild.source import Source, find_source
+from streams.retention import Offsets
 from streams.settings import Endpoints
 
 __all__ = ["Taking", "take_over", "tidy"]
@@ -43,7 +44,7 @@ _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 @dataclass(frozen=True, slots=True)
 class Taking:
     """How a generation is to take over: from which logs, from which offsets it has read them in
-    this run, what the operator accepts and keeps, and as which decision it is told."""
+    this run, what the operator accepts, keeps and gives up, and as which decision it is told."""
 
     source: Source
     starts: Mapping[Partition, int]
@@ -51,6 +52,7 @@ class Taking:
     keeps_old: bool
     decision: type[ProjectionRebuilt | ProjectionRolledBack]
     operator: Operator
+    given_up: Mapping[Partition, Sequence[Offsets]]
 
 
 async def take_over(
@@ -67,6 +69,8 @@ async def take_over(
         await built.take_over(swapping, name, number, taking.starts)
         kept = replaced if taking.keeps_old else None
         await generation.keep_only(swapping, name, kept)
+        for decision in _given_up(builder, taking):
+            await record(swapping, decision)
         await record(swapping, await _decided(swapping, builder, replaced, taking))
 
     reporter.phase("catching up")
@@ -132,6 +136,20 @@ async def _check(builder: Builder, connection: Connection, at: Endpoints, taking
             f" {shown}. The live tables are as they were; mend the program, or, if these are to"
             " become dead letters, run it again with --accept-dead-letters"
         )
+
+
+def _given_up(builder: Builder, taking: Taking) -> Iterator[Decision]:
+    for part, ranges in taking.given_up.items():
+        for offsets in ranges:
+            yield GapAccepted(
+                **taking.operator.decides(),
+                projection=builder.projection.name,
+                generation=builder.generation,
+                of_topic=part.topic,
+                partition=part.partition,
+                from_offset=offsets.first,
+                to_offset=offsets.until,
+            )
 
 
 async def _decided(

@@ -7,6 +7,7 @@ processes.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Mapping
 from threading import Thread
 from typing import Any, ClassVar
@@ -22,6 +23,7 @@ from streams.log import LogReader
 from streams.producer import Producer
 from streams.rebuild import building, loader, rollback, run, verify
 from streams.rebuild.source import Source, find_source
+from streams.settings import Endpoints
 from tests.survival.account_scene import AccountScene
 from tests.survival.scene import Scene
 from tests.survival.worker_process import PROJECTIONS
@@ -58,6 +60,12 @@ class Stage(Scene):
     """A scene whose projection works in this process. `kind` is what it projects by."""
 
     projection: ClassVar[str] = "prices"
+    #: The archive's location, where there is one.
+    archive: str | None = None
+
+    @property
+    def endpoints(self) -> Endpoints:
+        return dataclasses.replace(super().endpoints, archive=self.archive)
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Puts the stage's topics in the place of the catalogue's, the loader in this process."""
@@ -68,7 +76,7 @@ class Stage(Scene):
     def use(self, patch: pytest.MonkeyPatch, kind: type[Projection[Any]]) -> None:
         """Registers a projection of this kind, of the stage's topics."""
         topics = tuple(self.topics.values())
-        self.kind = type(kind.__name__, (kind,), {"topics": topics})
+        self.kind: type[Projection[Any]] = type(kind.__name__, (kind,), {"topics": topics})
         known = {**projections.PROJECTIONS, self.projection: self.kind}
         for module in (run, verify, rollback, loader):
             patch.setattr(module, "PROJECTIONS", known)
@@ -125,6 +133,13 @@ class Stage(Scene):
     def check(self) -> None:
         """The tables are what the log says."""
         self.verify(self.projection)
+
+    def contents(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every table's rows, sorted."""
+        return {
+            table: sorted(self.query(f"select t::text from {table} as t"))
+            for table in self.kind.kafka_keys
+        }
 
     def generations(self) -> list[tuple[int, bool]]:
         """Of the stage's projection: the number of each, and whether it is current."""
