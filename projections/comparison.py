@@ -81,7 +81,7 @@ class Table:
     @property
     def group(self) -> sql.Composable:
         """In which of the groups a row is."""
-        return sql.SQL("hashtextextended({}, 0) & {}").format(
+        return sql.SQL("(hashtextextended({}, 0) & {})").format(
             self.key_text, sql.Literal(GROUPS - 1)
         )
 
@@ -108,7 +108,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One table: how many rows live has of it, how many rows differ, and the first of these.
+    """One table: how many rows of live were compared, how many differ, and the first of these.
 
     `is_all` is false where so much differs that only a part of the rows was looked at.
     """
@@ -121,18 +121,23 @@ class Compared:
 
 
 async def compare(
-    live: Connection, rebuilt: Connection, projection: Projection[Any], schemas: tuple[str, str]
+    live: Connection,
+    rebuilt: Connection,
+    projection: Projection[Any],
+    schemas: tuple[str, str],
+    sample: Sequence[int] | None = None,
 ) -> list[Compared]:
     """Compare all tables, each of the connections in a transaction of its own choice.
 
     `schemas` are those of the live and of the rebuilt generation. A table whose rows come from no
-    record is not compared.
+    record is not compared. With a `sample` only the rows of these groups are, of the GROUPS that
+    there are.
     """
     found = []
     for name in projection.tables:
         if name in projection.kafka_keys:
             table = await _table(rebuilt, projection, schemas[1], name)
-            found.append(await _compare(live, rebuilt, table, schemas))
+            found.append(await _compare(live, rebuilt, table, schemas, sample))
     return found
 
 
@@ -146,10 +151,14 @@ async def _table(
 
 
 async def _compare(
-    live: Connection, rebuilt: Connection, table: Table, schemas: tuple[str, str]
+    live: Connection,
+    rebuilt: Connection,
+    table: Table,
+    schemas: tuple[str, str],
+    sample: Sequence[int] | None,
 ) -> Compared:
     ours, theirs = await asyncio.gather(
-        _hashes(live, table, schemas[0]), _hashes(rebuilt, table, schemas[1])
+        _hashes(live, table, schemas[0], sample), _hashes(rebuilt, table, schemas[1], sample)
     )
     groups = [group for group in sorted({*ours, *theirs}) if ours.get(group) != theirs.get(group)]
     differing = 0
@@ -163,13 +172,16 @@ async def _compare(
     return Compared(table.name, rows, differing, first, is_all=len(groups) <= _MOST_READ)
 
 
-async def _hashes(connection: Connection, table: Table, schema: str) -> dict[int, tuple[int, int]]:
+async def _hashes(
+    connection: Connection, table: Table, schema: str, sample: Sequence[int] | None
+) -> dict[int, tuple[int, int]]:
     """Of each group the number of its rows, and the sum of their hashes."""
     query = sql.SQL(
-        "select {group} as g, count(*), sum(hashtextextended({row}, 0)::numeric)"
-        " from {table} group by 1"
+        "select {group} as g, count(*), sum(hashtextextended({row}, 0)::numeric) from {table}"
+        " where %(sample)s::bigint[] is null or {group} = any(%(sample)s) group by 1"
     ).format(group=table.group, row=table.row_text, table=sql.Identifier(schema, table.name))
-    rows = await (await connection.execute(query)).fetchall()
+    chosen = None if sample is None else list(sample)
+    rows = await (await connection.execute(query, {"sample": chosen})).fetchall()
     return {group: (count, int(total)) for group, count, total in rows}
 
 
@@ -201,7 +213,7 @@ async def _rows(
     """By its key as text: what is compared of each row as text, and the row."""
     query = sql.SQL(
         "select {key} as compared_key, {row} as compared_row, t.* from {table} as t"
-        " where ({group}) = any(%s)"
+        " where {group} = any(%s)"
     ).format(
         key=table.key_text,
         row=table.row_text,

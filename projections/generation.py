@@ -16,8 +16,8 @@ from psycopg.rows import class_row
 
 from projections.base import Connection, Projection
 
-#: What a generation is built for: to take the place of the current one, or to be looked at.
-Purpose = Literal["rebuild", "verify", "explain"]
+#: What a generation is built for: to take the place of the current one, or to be compared with it.
+Purpose = Literal["rebuild", "verify"]
 
 _BEGIN = """
 insert into public.generations (projection, generation, version, purpose)

@@ -2,7 +2,7 @@
 
 alter table generations add column built timestamptz;
 alter table generations add column purpose text not null default 'rebuild'
-    check (purpose in ('rebuild', 'verify', 'explain'));
+    check (purpose in ('rebuild', 'verify'));
 
 comment on column generations.built is
     'When it was current for the first time; null while it is being built, or was left over.';

@@ -39,7 +39,7 @@ async def alone(projection: str, dsn: str) -> AsyncIterator[Connection]:
         )
         if not ((await locked.fetchone()) or (False,))[0]:
             raise UserError(
-                f"{projection} is being rebuilt, verified or explained by another process; wait for"
+                f"{projection} is being rebuilt or verified by another process; wait for"
                 " it, or stop it (its connections are named `tickertape"
                 f" {projection} rebuild` in pg_stat_activity)"
             )

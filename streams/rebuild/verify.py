@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import IsolationLevel
+from psycopg import IsolationLevel, sql
 
 from projections import PROJECTIONS, checkpoint, generation
 from projections.base import Connection, Partition, Projection
@@ -20,11 +20,12 @@ from streams.log import LogReader
 from streams.rebuild.alone import alone, clean, drop
 from streams.rebuild.building import Reporter, build
 from streams.rebuild.catching_up import Follower
+from streams.rebuild.explain import Question, explain
 from streams.rebuild.faults import explaining
 from streams.rebuild.source import find_source
 from streams.settings import Endpoints
 
-__all__ = ["Place", "Verified", "place_of", "verify"]
+__all__ = ["Place", "Verified", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +42,28 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a comparison found: the live generation, the positions at which both stood, and each
-    table."""
+    """What a comparison found: the live generation, the positions at which both stood, each table,
+    the first row that differs, and where the record behind it stands.
+
+    That is the record that made the row what it is: as rebuilt, or, of a row that only live has, as
+    live says. None where none leads to it.
+    """
 
     projection: str
     generation: int
     positions: Mapping[Partition, int]
     tables: Sequence[Compared]
+    first: Difference | None
+    record: Place | None
     seconds: float
 
-    @property
-    def first(self) -> Difference | None:
-        """The first row that differs."""
-        return next((one for table in self.tables for one in table.first), None)
 
-
-async def verify(name: str, at: Endpoints, reporter: Reporter) -> Verified:
+async def verify(
+    name: str, at: Endpoints, reporter: Reporter, sample: Sequence[int] | None = None
+) -> Verified:
     """Build beside the live generation, as far as it is, and compare. Changes nothing that is live.
+
+    `sample` as for projections.comparison.compare.
 
     Raises UserError for what is wrong with the surroundings, Refusal where the live tables are of
     another version of the projection.
@@ -74,12 +80,14 @@ async def verify(name: str, at: Endpoints, reporter: Reporter) -> Verified:
                 async with Builder(projection, at.dsn, number) as builder:
                     await build(builder, source.up_to(positions), reporter)
                     await builder.close_like(schema_name(name, current))
-                    found = await _compare(builder, at, reporter)
+                    found = await _compare(builder, at, reporter, sample)
             finally:
                 reporter.phase("dropping")
                 await drop(control, name, number)
-    current, positions, tables = found
-    return Verified(name, current, positions, tables, time.monotonic() - began)
+        current, positions, tables, first, keys = found
+        record = None if first is None else await _place_of(projection, first, keys, at)
+    seconds = time.monotonic() - began
+    return Verified(name, current, positions, tables, first, record, seconds)
 
 
 async def _positions(
@@ -93,9 +101,12 @@ async def _positions(
 
 
 async def _compare(
-    builder: Builder, at: Endpoints, reporter: Reporter
-) -> tuple[int, dict[Partition, int], list[Compared]]:
-    """Catch up with a snapshot of the live generation, and compare with that."""
+    builder: Builder, at: Endpoints, reporter: Reporter, sample: Sequence[int] | None
+) -> tuple[int, dict[Partition, int], list[Compared], Difference | None, Sequence[str]]:
+    """Catch up with a snapshot of the live generation, and compare with that.
+
+    Also gives the first difference, and the Kafka keys of its row.
+    """
     projection = builder.projection
     name = projection.name
     async with LogReader.open(at) as reader, _snapshot(at.dsn, name) as live:
@@ -105,8 +116,42 @@ async def _compare(
         reporter.phase("comparing")
         async with await connect(at.dsn, f"{name} rebuild comparison", {"jit": "off"}) as built:
             schemas = schema_name(name, current), schema_name(name, builder.generation)
-            tables = await compare(live, built, projection, schemas)
-    return current, positions, tables
+            tables = await compare(live, built, projection, schemas, sample)
+            first = next((one for table in tables for one in table.first), None)
+            keys = []
+            if first is not None:
+                side = (live, schemas[0]) if first.rebuilt is None else (built, schemas[1])
+                keys = await _kafka_keys(*side, projection, first)
+    return current, positions, tables, first, keys
+
+
+async def _kafka_keys(
+    connection: Connection, schema: str, projection: Projection[Any], first: Difference
+) -> list[str]:
+    query = sql.SQL("select {} from {} where {}").format(
+        sql.SQL(projection.kafka_keys[first.table]),
+        sql.Identifier(schema, first.table),
+        sql.SQL(" and ").join(
+            sql.SQL("{} = %s").format(sql.Identifier(name)) for name in first.key
+        ),
+    )
+    rows = await (await connection.execute(query, list(first.key.values()))).fetchall()
+    return [key for (key,) in rows]
+
+
+async def _place_of(
+    projection: Projection[Any], first: Difference, keys: Sequence[str], at: Endpoints
+) -> Place | None:
+    """A row of facts says it itself; of any other, the log is asked."""
+    row = first.live if first.rebuilt is None else first.rebuilt
+    if row is not None and "offset" in row:
+        return Place(row.get("topic", projection.topics[0]), row["partition"], row["offset"])
+    key = [f"{name}={value}" for name, value in first.key.items()]
+    found = await explain(Question(first.table, key, keys), 1, at, lambda *_: None)
+    if not found.events:
+        return None
+    source = found.events[0].source
+    return Place(source.topic, source.partition, found.events[0].offset)
 
 
 @asynccontextmanager
@@ -116,12 +161,3 @@ async def _snapshot(dsn: str, name: str) -> AsyncIterator[Connection]:
         await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
         async with connection.transaction():
             yield connection
-
-
-def place_of(difference: Difference) -> Place | None:
-    """The record behind the row: as rebuilt, or as live for an extra row; None where the row does
-    not say."""
-    row = difference.live if difference.rebuilt is None else difference.rebuilt
-    if row is None or row.get("offset") is None:
-        return None
-    return Place(row.get("topic", ""), row["partition"], row["offset"])

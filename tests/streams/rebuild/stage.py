@@ -21,7 +21,7 @@ from projections.decisions import Operator
 from projections.unit import Projector
 from streams.log import LogReader
 from streams.producer import Producer
-from streams.rebuild import building, loader, rollback, run, verify
+from streams.rebuild import building, explain, loader, rollback, run, verify
 from streams.rebuild.source import Source, find_source
 from streams.settings import Endpoints
 from tests.survival.account_scene import AccountScene
@@ -78,7 +78,7 @@ class Stage(Scene):
         topics = tuple(self.topics.values())
         self.kind: type[Projection[Any]] = type(kind.__name__, (kind,), {"topics": topics})
         known = {**projections.PROJECTIONS, self.projection: self.kind}
-        for module in (run, verify, rollback, loader):
+        for module in (run, verify, rollback, loader, explain):
             patch.setattr(module, "PROJECTIONS", known)
 
     async def _load_all(self, task: loader.Task, loaded: Any) -> None:

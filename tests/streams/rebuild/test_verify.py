@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from projections.comparison import Difference
-from streams.rebuild.verify import place_of
+from streams.rebuild.verify import verify
 from tests.streams.rebuild.stage import Stage
 
 
-def first(stage: Stage) -> Difference:
-    found = stage.verify_here().first
-    assert found is not None
-    return found
+def first(stage: Stage) -> tuple[Difference, str]:
+    """The first difference, and the record behind it."""
+    found = stage.verify_here()
+    assert found.first is not None
+    return found.first, str(found.record)
 
 
 @pytest.mark.parametrize("kind", ["prices", "account"])
@@ -32,17 +35,17 @@ def test_a_wrong_a_missing_and_an_extra_row_are_found_with_their_offsets(prices:
         ' (select "partition", "offset" from price_history order by 2, 1 limit 1)'
         ' returning "partition", "offset"'
     )
-    wrong = first(prices)
+    wrong, record = first(prices)
     assert wrong.table == "price_history"
     assert wrong.columns == ["price"]
-    assert str(place_of(wrong)) == f"price.ticks[{partition}]@{offset}"
+    assert record == f"price.ticks[{partition}]@{offset}"
     prices.execute(
         "delete from prices_1.price_history"
         f' where "partition" = {partition} and "offset" = {offset}'
     )
-    missing = first(prices)
+    missing, record = first(prices)
     assert missing.live is None
-    assert str(place_of(missing)) == f"price.ticks[{partition}]@{offset}"
+    assert record == f"price.ticks[{partition}]@{offset}"
 
 
 def test_an_extra_row_is_named_by_what_it_says_of_itself(prices: Stage) -> None:
@@ -52,10 +55,23 @@ def test_an_extra_row_is_named_by_what_it_says_of_itself(prices: Stage) -> None:
         ' received, appended, topic, "partition", "offset" from price_history limit 1'
         ' returning "partition", "offset"'
     )
-    extra = first(prices)
+    extra, record = first(prices)
     assert extra.rebuilt is None
     assert extra.key["trade_id"].endswith("x")
-    assert str(place_of(extra)) == f"price.ticks[{partition}]@{offset}"
+    assert record == f"price.ticks[{partition}]@{offset}"
+
+
+def test_of_a_sample_only_some_rows_are_compared(prices: Stage) -> None:
+    prices.execute("update prices_1.price_history set price = price + 1")
+
+    def differing(groups: list[int]) -> int:
+        found = asyncio.run(verify("prices", prices.endpoints, prices.reporter, groups))
+        return found.tables[0].differing
+
+    some, others = differing([*range(32)]), differing([*range(32, 64)])
+    assert some and others
+    assert differing([*range(64)]) == some + others
+    assert differing([*range(1024)]) >= some + others
 
 
 def test_what_comes_in_meanwhile_does_not_differ(prices: Stage) -> None:
@@ -77,3 +93,30 @@ def test_a_closed_month_does_not_differ(prices: Stage) -> None:
         f"alter table prices_1.price_history detach partition prices_1.{partition_name(month)}"
     )
     assert prices.verify_here().first is None
+
+
+def test_of_a_derived_row_the_record_that_made_it_is_named(prices: Stage) -> None:
+    [(venue, symbol, trade_id)] = prices.query(
+        "update prices_1.latest_price set price = price + 1"
+        " where (venue, symbol) = (select venue, symbol from latest_price order by 1, 2 limit 1)"
+        " returning venue, symbol, trade_id"
+    )
+    wrong, record = first(prices)
+    assert (wrong.table, wrong.columns) == ("latest_price", ["price"])
+    [(partition, offset)] = prices.query(
+        'select "partition", "offset" from price_history'
+        " where venue = %s and symbol = %s and trade_id = %s",
+        venue,
+        symbol,
+        trade_id,
+    )
+    assert record == f"{prices.topic}[{partition}]@{offset}"
+
+
+def test_a_trade_that_is_not_what_its_market_makes_of_it_is_found(account: Stage) -> None:
+    account.execute(
+        "update account_1.trades set fees = fees + 1 where id = (select min(id) from trades)"
+    )
+    wrong, record = first(account)
+    assert (wrong.table, wrong.columns) == ("trades", ["fees"])
+    assert record.partition("[")[0] in account.topics.values()
