@@ -120,4 +120,6 @@ class _Waiting:
 def _stands(source: Partition, standing: Standing | None) -> str:
     if standing is None:
         return f"{source} was never read"
+    if not standing.next_offset:
+        return f"nothing of {source} is projected"
     return f"{source} is projected up to offset {standing.next_offset - 1}"

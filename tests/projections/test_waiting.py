@@ -120,6 +120,9 @@ async def test_who_waits_too_long_is_told_what_is_missing(migrated_dsn: str) -> 
     assert "price.ticks[1] was never read; is a worker running?" in str(late.value)
     with pytest.raises(Late, match=r"price\.ticks\[0\] is projected up to offset 7; is a worker"):
         await wait_for(migrated_dsn, "tally", marks(ticks=8), 0.05)
+    await stand(migrated_dsn, OTHER, 0)
+    with pytest.raises(Late, match=r"nothing of price\.ticks\[1\] is projected; is a worker"):
+        await wait_for(migrated_dsn, "tally", marks(other=0), 0.05)
 
 
 async def test_one_look_is_taken_in_no_time_at_all(migrated_dsn: str) -> None:

@@ -69,7 +69,7 @@ def test_of_a_sample_only_some_rows_are_compared(prices: Stage) -> None:
         return found.tables[0].differing
 
     some, others = differing([*range(32)]), differing([*range(32, 64)])
-    assert some and others
+    assert min(some, others) > 0
     assert differing([*range(64)]) == some + others
     assert differing([*range(1024)]) >= some + others
 
