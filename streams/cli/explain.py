@@ -103,6 +103,7 @@ def at(
 
 def _known_value(known: Known) -> dict[str, Any]:
     return {
+        "projection": known.projection,
         "key": known.key,
         "kafka_keys": list(known.kafka_keys),
         "topics": list(known.topics),
@@ -154,8 +155,12 @@ def _print_explanation(found: Explanation) -> None:
     if found.differs:
         print(
             f"the live row differs from what the log makes of it: {', '.join(found.differs)};"
-            " `tape rebuild PROJECTION --only KAFKA_KEY` repairs it"
+            f" `tape rebuild {found.known.projection} {_only(found.known)}` repairs it"
         )
+
+
+def _only(known: Known) -> str:
+    return " ".join(f"--only {_printable(key)}" for key in known.kafka_keys)
 
 
 def _print_event(event: Event) -> None:
@@ -163,7 +168,7 @@ def _print_event(event: Event) -> None:
 
     appended = event.appended.astimezone(EASTERN)
     print(f"\n{appended:%Y-%m-%d %H:%M:%S.%f}"[:-3] + f"  {event.source}@{event.offset}")
-    print(f"  {_shown(event.type)}  {_shown(event.id)}")
+    print(f"  {_printable(event.type)}  {_printable(event.id)}")
     if event.after is None:
         print("  the row is deleted")
     elif event.before is None:
@@ -196,7 +201,7 @@ def _print_values(values: Mapping[str, Any]) -> None:
 def _print_known(known: Known) -> None:
     print(
         f"{known.scanned:,} records of {', '.join(known.topics)} read,"
-        f" {known.records:,} with the Kafka key {', '.join(map(_shown, known.kafka_keys))}"
+        f" {known.records:,} with the Kafka key {', '.join(map(_printable, known.kafka_keys))}"
     )
     if known.begins_late:
         parts = ", ".join(map(str, known.begins_late))
@@ -204,6 +209,9 @@ def _print_known(known: Known) -> None:
 
 
 def _shown(value: object) -> str:
-    text = "-" if value is None else str(value)
-    text = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    text = "-" if value is None else _printable(str(value))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)

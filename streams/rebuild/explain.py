@@ -75,6 +75,7 @@ class Known:
     `begins_late` are partitions whose first records the log no longer has.
     """
 
+    projection: str
     key: str
     kafka_keys: Sequence[str]
     topics: Sequence[str]
@@ -120,7 +121,7 @@ async def explain(question: Question, limit: int, at: Endpoints, moved: Moved) -
             part: min(until, max(first, live.checkpoints.get(part, first)))
             for part, (first, until) in source.bounds.items()
         }
-        async with _selected(live, source, untils, at, moved) as (found, known):
+        async with _selected(kind, live, source, untils, at, moved) as (found, known):
             async with scratch(kind, at.dsn) as tables:
                 changes = await newest_changes(tables, found, live.key, limit + 1)
                 # The newest is found first, so it tells of the row at the end.
@@ -146,7 +147,7 @@ async def row_at(
             ends = await reader.offsets_at(set(source.bounds), behind)
         untils = {part: max(first, ends[part]) for part, (first, _) in source.bounds.items()}
         async with (
-            _selected(live, source, untils, at, moved) as (found, known),
+            _selected(kind, live, source, untils, at, moved) as (found, known),
             scratch(kind, at.dsn) as tables,
         ):
             await write_all(tables, found)
@@ -228,7 +229,12 @@ def read_key(question: Question, columns: Sequence[Column]) -> RowKey:
 
 @asynccontextmanager
 async def _selected(
-    live: _Live, source: Source, untils: Mapping[Partition, int], at: Endpoints, moved: Moved
+    kind: type[Projection[Any]],
+    live: _Live,
+    source: Source,
+    untils: Mapping[Partition, int],
+    at: Endpoints,
+    moved: Moved,
 ) -> AsyncIterator[tuple[Selection, Known]]:
     starts = {part: first for part, (first, _) in source.bounds.items()}
     with Selection(source.bounds) as found:
@@ -239,6 +245,7 @@ async def _selected(
         yield (
             found,
             Known(
+                projection=kind.name,
                 key=str(live.key),
                 kafka_keys=live.kafka_keys,
                 topics=sorted(source.topic_ids),

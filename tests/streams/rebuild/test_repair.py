@@ -23,6 +23,7 @@ from projections.database import connect
 from projections.migrations import migrate
 from projections.prices import Prices
 from projections.prices.months import MONTHS
+from projections.repair import repairing
 from projections.unit import Projector
 from streams.cli import app
 from streams.errors import UserError
@@ -261,6 +262,24 @@ def test_periods_that_are_closed_stay_as_they_are(logged: Logged, symbol: str) -
     assert after == before
     assert (outcome.dead_letters.added, outcome.dead_letters.done) == (0, 0)
     assert logged.query("select * from dead_letters order by refused") == letters
+
+
+def test_no_period_is_closed_during_a_repair(logged: Logged) -> None:
+    """Its rows may be deleted by then, and could not be written again."""
+
+    async def run() -> list[date]:
+        settings = {"search_path": "prices_1"}
+        async with (
+            await connect(logged.endpoints.dsn, "test", settings) as connection,
+            repairing(Prices(), logged.endpoints.dsn, [COINBASE]),
+        ):
+            return await periods.close(connection, MONTHS, _all)
+
+    assert asyncio.run(run()) == []
+
+
+async def _all(_: Any, months: Sequence[date]) -> Sequence[date]:
+    return months
 
 
 async def _close_october(logged: Logged) -> None:
