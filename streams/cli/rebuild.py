@@ -108,12 +108,13 @@ def rebuild(
     settings = load_settings()
     operator = operator_of(settings, why)
     wishes = Wishes(operator, keep_old, accept_dead_letters, accept_gap, settings.history_days)
-    outcomes = [asyncio.run(_rebuild(name, wishes)) for name in chosen]
+    outcomes = []
+    for name in chosen:
+        outcomes.append(asyncio.run(_rebuild(name, wishes)))
+        if not as_json:
+            _print(outcomes[-1])
     if as_json:
         print(json.dumps([asdict(one) for one in outcomes], indent=2))
-    else:
-        for one in outcomes:
-            _print(one)
 
 
 def rollback(
