@@ -10,7 +10,6 @@ from psycopg import errors, sql
 from psycopg.rows import dict_row
 
 from projections.base import Connection, Projection
-from projections.names import Column
 
 Row = dict[str, Any]
 
@@ -22,6 +21,14 @@ join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
 where i.indrelid = to_regclass(%s) and i.indisprimary
 order by k.place
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a key, with its type as SQL writes it."""
+
+    name: str
+    type: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from projections import changes
 from projections.base import Batch, Record
 from projections.changes import Change, newest_changes
-from projections.names import Column
 from projections.prices import Prices
-from projections.row import RowKey, Seen
+from projections.row import Column, RowKey, Seen
 from projections.scratch import Scratch, scratch
 from streams.events import PriceTrade
 from tests.projections.logs import TICKS, log_of, trade
