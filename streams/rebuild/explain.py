@@ -142,12 +142,12 @@ async def row_at(
     with explaining(kind.name):
         live = await _find_live(kind, question, at)
         source = await find_source(kind(), at)
-        behind = int(time.timestamp() * 1000) + 1
+        last = int(time.timestamp() * 1000)
         async with LogReader.open(at) as reader:
-            ends = await reader.offsets_at(set(source.bounds), behind)
+            ends = await reader.offsets_at(set(source.bounds), last + 1)
         untils = {part: max(first, ends[part]) for part, (first, _) in source.bounds.items()}
         async with (
-            _selected(kind, live, source, untils, at, moved) as (found, known),
+            _selected(kind, live, source, untils, at, moved, last) as (found, known),
             scratch(kind, at.dsn) as tables,
         ):
             await write_all(tables, found)
@@ -235,12 +235,13 @@ async def _selected(
     untils: Mapping[Partition, int],
     at: Endpoints,
     moved: Moved,
+    appended_by: int | None = None,
 ) -> AsyncIterator[tuple[Selection, Known]]:
     starts = {part: first for part, (first, _) in source.bounds.items()}
     with Selection(source.bounds) as found:
         async with LogReader.open(at) as reader:
             keys = [key.encode() for key in live.kafka_keys]
-            await select(reader, starts, untils, keys, found, moved)
+            await select(reader, starts, untils, keys, found, moved, appended_by)
         found.arrange()
         yield (
             found,

@@ -148,9 +148,11 @@ async def _keys_since(
     """The Kafka keys of the projected records from there on. Raises UserError: there are none."""
     starts = await _starts(since, source, reader)
     untils = {part: max(start, live.positions.get(part, start)) for part, start in starts.items()}
+    first = since.timestamp() * 1000 if isinstance(since, datetime) else 0
     keys: set[bytes] = set()
     async for batches in reader.read(starts, untils, _AT_ONCE):
-        keys |= {record.key for batch in batches for record in batch.records if record.key}
+        records = (record for batch in batches for record in batch.records)
+        keys |= {one.key for one in records if one.key and one.timestamp >= first}
     texts = sorted(text for text in map(_text, keys) if text is not None)
     if not texts:
         raise UserError(f"nothing that was projected was appended since {since}")
@@ -171,7 +173,12 @@ async def _starts(
 ) -> dict[Partition, int]:
     if isinstance(since, datetime):
         found = await reader.offsets_at(set(source.bounds), int(since.timestamp() * 1000))
-        return {part: max(first, found[part]) for part, (first, _) in source.bounds.items()}
+        held = await reader.bounds(source.bounds)
+        # Where that is the first that the broker has, an archive may have earlier ones.
+        return {
+            part: first if found[part] == held[part][0] else found[part]
+            for part, (first, _) in source.bounds.items()
+        }
     assert since is not None
     part = Partition(since.topic, since.partition)
     if part not in source.bounds:

@@ -138,8 +138,11 @@ async def select(
     keys: Collection[bytes],
     found: Selection,
     moved: Moved,
+    appended_by: int | None = None,
 ) -> None:
     """Add the records with these keys that lie between the starts and the untils.
+
+    Those only that were appended up to a time (ms), if one is given.
 
     Raises UserError as LogReader.read does.
     """
@@ -149,7 +152,9 @@ async def select(
     moved(read, total)
     async for batches in reader.read(starts, untils, _AT_ONCE):
         for batch in batches:
-            if kept := [record for record in batch.records if record.key in wanted]:
-                found.add(batch.source, kept)
+            kept = [record for record in batch.records if record.key in wanted]
+            if appended_by is not None:
+                kept = [record for record in kept if record.timestamp <= appended_by]
+            found.add(batch.source, kept)
             read += len(batch.records)
         moved(read, total)
