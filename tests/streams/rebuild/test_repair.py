@@ -16,7 +16,6 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from psycopg.conninfo import make_conninfo
-from typer.testing import CliRunner
 
 from projections import PROJECTIONS, periods
 from projections.database import connect
@@ -25,7 +24,7 @@ from projections.prices import Prices
 from projections.prices.months import MONTHS
 from projections.repair import repairing
 from projections.unit import Projector
-from streams.cli import app
+from streams.cli.repair import repair as command
 from streams.errors import UserError
 from streams.events import encode
 from streams.log import LogReader
@@ -39,6 +38,7 @@ from tests.projections.market.projected import TICKER
 from tests.projections.registered import registered
 from tests.streams.rebuild.logged import Logged, follow, partition_of, project
 from tests.streams.rebuild.told import COINBASE, KRAKEN, price, quote
+from tests.streams.tape import Tape
 
 #: Microseconds to the noon of 2026-10-15.
 _MONTH_AGO = -31 * 86_400_000_000
@@ -406,21 +406,24 @@ def test_what_cannot_be_repaired_is_told(logged: Logged, symbol: str) -> None:
         repaired(logged, "market", since=datetime.now(UTC) + timedelta(hours=1))
 
 
-WRONG = [
-    (("prices", "--only", "a:b", "--from", "2026-01-01"), "give one of the two"),
-    (("prices", "market", "--only", "a:b"), "keys belong to one projection"),
-    (("prices", "--from", "2999-01-01"), "in the future"),
-    (("prices", "--from", "price.ticks[0]"), "is no place; write it as price.ticks"),
-    (("prices", "--from", "yesterday"), "'yesterday' is no time"),
-    (("prices", "--only", "a:\0"), "is no Kafka key"),
-    (("prices", "--only", "a:b", "--keep-old"), "a repair in place has no swap"),
+WRONG: list[tuple[list[str], str | None, str]] = [
+    (["a:b"], "2026-01-01", "give one of the two"),
+    ([], "2999-01-01", "in the future"),
+    ([], "price.ticks[0]", "is no place; write it as price.ticks"),
+    ([], "yesterday", "'yesterday' is no time"),
+    (["a:\0"], None, "is no Kafka key"),
 ]
 
 
-@pytest.mark.parametrize(("words", "message"), WRONG, ids=[" ".join(one[0]) for one in WRONG])
+@pytest.mark.parametrize(("only", "since", "message"), WRONG, ids=[one[2] for one in WRONG])
 def test_a_wrong_request_is_answered_with_what_is_right(
-    words: tuple[str, ...], message: str
+    only: list[str], since: str | None, message: str
 ) -> None:
-    done = CliRunner().invoke(app, ["rebuild", *words])
-    assert isinstance(done.exception, UserError)
-    assert message in str(done.exception)
+    with pytest.raises(UserError, match=message):
+        command("prices", only, since, accept_gap=False, as_json=False)
+
+
+def test_a_repair_is_of_one_projection_and_has_no_swap() -> None:
+    tape = Tape()
+    assert "keys belong to one" in tape.complaint("rebuild", "prices", "market", "--only", "a:b")
+    assert "has no swap" in tape.complaint("rebuild", "prices", "--only", "a:b", "--keep-old")
