@@ -68,11 +68,24 @@ select count(*) from public.dead_letters as d join repaired_records as r on {_OF
 """
 _DONE = f"""
 update public.dead_letters as d
-set done = now()
+set done = now(), outcome = 'projected', done_generation = %(generation)s
 from repaired_records as r
 where {_OF_RECORD}
     and d.done is null
     and not exists (
+        select from unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[])
+            as u (topic, partition, "offset")
+        where u.topic = d.topic and u.partition = d.partition and u."offset" = d."offset"
+    )
+"""
+# What a redrive had projected, and was refused again.
+_REOPEN = f"""
+update public.dead_letters as d
+set done = null, outcome = null, done_generation = null
+from repaired_records as r
+where {_OF_RECORD}
+    and d.outcome = 'projected'
+    and exists (
         select from unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[])
             as u (topic, partition, "offset")
         where u.topic = d.topic and u.partition = d.partition and u."offset" = d."offset"
@@ -164,6 +177,7 @@ class Repair:
         new = [one for one in self._refused if not one.is_closed]
         about = {
             "projection": name,
+            "generation": self.generation,
             "topic_ids": list(topic_ids.values()),
             "topics": [one.source.topic for one in self._refused],
             "partitions": [one.source.partition for one in self._refused],
@@ -172,6 +186,7 @@ class Repair:
         before = await self._count(about)
         await deadletter.insert(self._unit, name, topic_ids, new)
         added = await self._count(about) - before
+        await self._unit.execute(_REOPEN.encode(), about)
         done = await self._unit.execute(_DONE.encode(), about)
         return DeadLetters(added, done.rowcount)
 

@@ -353,8 +353,16 @@ def test_dead_letters_of_the_keys_are_brought_in_line(logged: Logged, symbol: st
     assert {**again, "refused": None} == {**letter, "refused": None}
     assert len(rows(logged, "prices", key)["price_history"]) == 1
 
+    # As if a redrive had projected it, whose rows are gone now.
+    logged.query(
+        f"update dead_letters set done = now(), outcome = 'projected', done_generation = 1 {where}",
+        *_of(lost),
+    )
     outcome = repaired(logged, "prices", key)
     assert (outcome.dead_letters.added, outcome.dead_letters.done) == (0, 0)
+    assert logged.query(f"select done, outcome from dead_letters {where}", *_of(lost)) == [
+        {"done": None, "outcome": None}
+    ]
 
 
 def _of(place: Place) -> tuple[str, int, int]:
