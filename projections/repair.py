@@ -16,9 +16,12 @@ from psycopg import sql
 from projections import checkpoint, deadletter
 from projections.base import Batch, Connection, Partition, Projection, Refused
 from projections.database import connect
+from projections.decisions import Operator, record
 from projections.generation import schema_name
 from projections.isolation import write_or_refuse
 from projections.locks import lock_keys
+from streams.events import ProjectionRepaired
+from streams.events.system_decisions import MOST_KEYS
 
 _SETTINGS = {"jit": "off", "transaction_timeout": "0"}
 
@@ -189,6 +192,17 @@ class Repair:
         await self._unit.execute(_REOPEN.encode(), about)
         done = await self._unit.execute(_DONE.encode(), about)
         return DeadLetters(added, done.rowcount)
+
+    async def decided(self, operator: Operator, keys: Sequence[str]) -> None:
+        """Keep that it was decided, with what it does."""
+        for first in range(0, len(keys), MOST_KEYS):
+            decision = ProjectionRepaired(
+                **operator.decides(),
+                projection=self._projection.name,
+                generation=self.generation,
+                keys=tuple(keys[first : first + MOST_KEYS]),
+            )
+            await record(self._unit, decision)
 
     async def _count(self, about: Mapping[str, Any]) -> int:
         row = await (await self._unit.execute(_COUNT.encode(), about)).fetchone()

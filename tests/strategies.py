@@ -43,6 +43,7 @@ from streams.events import (
     PriceTrade,
     PriceUnparsed,
     ProjectionRebuilt,
+    ProjectionRepaired,
     ProjectionRolledBack,
     Reached,
     Settlement,
@@ -474,6 +475,12 @@ decisions: st.SearchStrategy[Event] = st.one_of(
     st.builds(DeadLettersRedriven, **_letters, generation=st.none() | _generations),
     st.builds(DeadLettersDiscarded, **_letters),
     st.builds(ProjectionRebuilt, **_swap),
+    st.builds(
+        ProjectionRepaired,
+        **_decision,
+        generation=_generations,
+        keys=st.lists(_topics, min_size=1, max_size=3).map(tuple),
+    ),
     st.builds(ProjectionRolledBack, **_swap),
     st.builds(
         GapAccepted,

@@ -97,7 +97,7 @@ def rebuild(
             raise UserError("keys belong to one projection: name it, and no other")
         if keep_old or accept_dead_letters or clean:
             raise UserError("a repair in place has no swap: it takes --accept-gap and --json only")
-        repair(chosen[0], only or [], since, accept_gap=accept_gap, as_json=as_json)
+        repair(chosen[0], only or [], since, why, accept_gap=accept_gap, as_json=as_json)
         return
     if not chosen:
         raise UserError(f"name what to rebuild; there are: {', '.join(all_projections())}")

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from streams.cli.building import tell_decisions
 from streams.cli.running import parse_time
 from streams.cli.scanning import scanning
 from streams.errors import UserError
@@ -19,17 +20,25 @@ __all__ = ["repair"]
 
 
 def repair(
-    name: str, only: list[str], since: str | None, *, accept_gap: bool, as_json: bool
+    name: str,
+    only: list[str],
+    since: str | None,
+    why: str | None,
+    *,
+    accept_gap: bool,
+    as_json: bool,
 ) -> None:
     """Repair rows of one projection, and print what was done."""
+    from streams.decisions import operator_of
     from streams.rebuild.repair import repair as run
     from streams.settings import endpoints, load_settings
 
     affected = _affected(only, since)
+    settings = load_settings()
+    at, operator = endpoints(settings), operator_of(settings, why)
     with scanning(f"{name}: reading the log") as moved:
-        outcome = asyncio.run(
-            run(name, affected, endpoints(load_settings()), moved, accept_gap=accept_gap)
-        )
+        outcome = asyncio.run(run(name, affected, at, operator, moved, accept_gap=accept_gap))
+    tell_decisions()
     if as_json:
         print(json.dumps(asdict(outcome), indent=2))
     else:

@@ -37,6 +37,7 @@ from streams.events.system_decisions import (
     Decision,
     GapAccepted,
     ProjectionRebuilt,
+    ProjectionRepaired,
     ProjectionRolledBack,
     Reached,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "PriceTrade",
     "PriceUnparsed",
     "ProjectionRebuilt",
+    "ProjectionRepaired",
     "ProjectionRolledBack",
     "Reached",
     "Settlement",

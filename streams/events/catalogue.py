@@ -158,6 +158,7 @@ EVENTS: tuple[type[Event], ...] = (
     system_decisions.DeadLettersRedriven,
     system_decisions.DeadLettersDiscarded,
     system_decisions.ProjectionRebuilt,
+    system_decisions.ProjectionRepaired,
     system_decisions.ProjectionRolledBack,
     system_decisions.GapAccepted,
 )

@@ -18,6 +18,8 @@ TOPIC = "system.decisions"
 
 #: The most offsets of one event: with so many it stays far below what a topic takes.
 MOST_OFFSETS = 1_000
+#: And the most Kafka keys.
+MOST_KEYS = 200
 
 #: A random UUID: a decision has no natural key.
 DecisionId = Annotated[
@@ -116,6 +118,19 @@ class ProjectionRolledBack(Swap):
 
     name: ClassVar[str] = "decision.projection_rolled_back"
     version: ClassVar[int] = 1
+
+
+class ProjectionRepaired(Decision):
+    """The rows of these Kafka keys were deleted and written anew, in place.
+
+    Of so many keys that one event would be too large there are several.
+    """
+
+    name: ClassVar[str] = "decision.projection_repaired"
+    version: ClassVar[int] = 1
+
+    generation: Generation
+    keys: Annotated[tuple[Text, ...], Field(min_length=1, max_length=MOST_KEYS)]
 
 
 class GapAccepted(Decision):

@@ -19,6 +19,7 @@ from psycopg import errors
 from projections import PROJECTIONS, checkpoint
 from projections.base import Partition, Projection
 from projections.database import connect
+from projections.decisions import Operator
 from projections.repair import DeadLetters, Repair, repairing
 from streams.errors import UserError
 from streams.log import LogReader
@@ -90,7 +91,13 @@ class _Found:
 
 
 async def repair(
-    name: str, affected: Affected, at: Endpoints, moved: Moved, *, accept_gap: bool
+    name: str,
+    affected: Affected,
+    at: Endpoints,
+    operator: Operator,
+    moved: Moved,
+    *,
+    accept_gap: bool,
 ) -> Outcome:
     """Repair the rows of some Kafka keys. Whatever goes wrong, the live tables are as they were.
 
@@ -111,7 +118,7 @@ async def repair(
                     _check_known(name, found)
                     try:
                         return await _write(
-                            projection, found, reader, at, began, accept_gap=accept_gap
+                            projection, found, reader, at, operator, began, accept_gap=accept_gap
                         )
                     except (_Swapped, errors.DeadlockDetected):
                         if attempt == _TRIES - 1:
@@ -231,6 +238,7 @@ async def _write(
     found: _Found,
     reader: LogReader,
     at: Endpoints,
+    operator: Operator,
     began: float,
     *,
     accept_gap: bool,
@@ -253,6 +261,7 @@ async def _write(
                 for first in range(0, len(part), _UNIT):
                     await live.write(part.read(first, first + _UNIT))
             dead_letters = await live.settle(found.source.topic_ids)
+            await live.decided(operator, list(found.keys))
         ended = time.monotonic()
         scanned = sum(until - found.source.bounds[part][0] for part, until in untils.items())
         records = sum(map(len, parts))

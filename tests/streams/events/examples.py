@@ -144,6 +144,7 @@ GOOD: dict[str, Fields] = {
     "decision.dead_letters_redriven": LETTERS | {"generation": 2},
     "decision.dead_letters_discarded": LETTERS,
     "decision.projection_rebuilt": SWAP,
+    "decision.projection_repaired": DECISION | {"generation": 2, "keys": ["coinbase:BTC-USD"]},
     "decision.projection_rolled_back": SWAP,
     "decision.gap_accepted": DECISION
     | {

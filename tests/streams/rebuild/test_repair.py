@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from projections import PROJECTIONS, periods
 from projections.database import connect
+from projections.decisions import Operator
 from projections.migrations import migrate
 from projections.prices import Prices
 from projections.prices.months import MONTHS
@@ -69,7 +70,14 @@ def repaired(
 ) -> Outcome:
     affected = Affected(keys, since)
     return asyncio.run(
-        repair(name, affected, logged.endpoints, lambda *_: None, accept_gap=accept_gap)
+        repair(
+            name,
+            affected,
+            logged.endpoints,
+            Operator("tester"),
+            lambda *_: None,
+            accept_gap=accept_gap,
+        )
     )
 
 
@@ -196,7 +204,12 @@ def test_a_live_worker_goes_on_meanwhile(logged: Logged, symbol: str) -> None:
         repairs = 0
         while not working.done() or not repairs:
             await repair(
-                "prices", Affected((key,)), logged.endpoints, lambda *_: None, accept_gap=False
+                "prices",
+                Affected((key,)),
+                logged.endpoints,
+                Operator("tester"),
+                lambda *_: None,
+                accept_gap=False,
             )
             repairs += 1
         await working
@@ -428,7 +441,7 @@ def test_a_wrong_request_is_answered_with_what_is_right(
     only: list[str], since: str | None, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        command("prices", only, since, accept_gap=False, as_json=False)
+        command("prices", only, since, None, accept_gap=False, as_json=False)
 
 
 def test_a_repair_is_of_one_projection_and_has_no_swap() -> None:
