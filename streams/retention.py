@@ -260,10 +260,11 @@ async def check(endpoints: Endpoints, projections: Mapping[str, Collection[str]]
     }
     wanted = {(source, at) for (_, source), at in places.items() if at < logs[source].offsets.until}
     times = await _append_times(endpoints, sorted(wanted))
+    at_hand = await asyncio.to_thread(_with_archive, endpoints, logs)
     return [
         Check(
             name,
-            missing(name, {source: [logs[source].offsets] for source in _of(some, logs)}),
+            missing(name, {source: [at_hand[source]] for source in _of(some, logs)}),
             [
                 Kept(
                     source,
@@ -276,6 +277,20 @@ async def check(endpoints: Endpoints, projections: Mapping[str, Collection[str]]
         )
         for name, some in projections.items()
     ]
+
+
+def _with_archive(endpoints: Endpoints, logs: Mapping[Partition, Log]) -> dict[Partition, Offsets]:
+    """What a rebuild has of each partition. Raises UserError: the archive is damaged."""
+    held = {source: log.offsets for source, log in logs.items()}
+    if endpoints.archive is None or not any(one.first for one in held.values()):
+        return held
+    from streams.archive.reader import Archive  # with it comes a large library
+
+    archive = Archive(endpoints.archive)
+    return {
+        source: Offsets(archive.leads_to(source, logs[source].topic_id, first), until)
+        for source, (first, until) in held.items()
+    }
 
 
 def _of(topics: Collection[str], logs: Mapping[Partition, Log]) -> list[Partition]:

@@ -46,6 +46,18 @@ class Archive:
         manifest = self._manifest(partition.topic)
         return [] if manifest is None else manifest.gaps_of(partition.partition)
 
+    def leads_to(self, partition: Partition, topic_id: str, first: int) -> int:
+        """From which offset on the archive leads to the log's `first` one without a hole.
+
+        That is `first` itself where it does not, or is of another topic of that name.
+        """
+        kept = self.bounds(partition)
+        of_this_topic = topic_id in {one for one, _ in self.topic_ids(partition)}
+        if kept is None or kept[1] < first or not of_this_topic:
+            return first
+        gaps = (gap.until for gap in self.gaps(partition) if gap.until <= first)
+        return min(first, max([kept[0], *gaps]))
+
     def read(
         self, partition: Partition, start: int, until: int | None = None
     ) -> Iterator[list[ArchivedRecord]]:

@@ -61,20 +61,11 @@ def _find(projection: Projection[Any], at: Endpoints) -> Source:
         for part in topic.partitions
     }
     if at.archive is not None and any(first for first, _ in bounds.values()):
+        from streams.archive.reader import Archive  # with it comes a large library
+
+        archive = Archive(at.archive)
         bounds = {
-            source: (_archived_from(source, ids[source.topic], first, at.archive), until)
+            source: (archive.leads_to(source, ids[source.topic], first), until)
             for source, (first, until) in bounds.items()
         }
     return Source(ids, dict(sorted(bounds.items())))
-
-
-def _archived_from(source: Partition, topic_id: str, first: int, location: str) -> int:
-    """From which offset on the archive leads to the log's first one without a hole."""
-    from streams.archive.reader import Archive  # with it comes a large library
-
-    archive = Archive(location)
-    kept = archive.bounds(source)
-    of_this_topic = topic_id in {one for one, _ in archive.topic_ids(source)}
-    if kept is None or kept[1] < first or not of_this_topic:
-        return first
-    return max([kept[0], *(gap.until for gap in archive.gaps(source) if gap.until <= first)])

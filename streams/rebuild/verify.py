@@ -15,6 +15,7 @@ from projections.base import Connection, Partition, Projection
 from projections.builder import Builder
 from projections.comparison import Compared, Difference, compare
 from projections.database import connect
+from projections.errors import Refusal
 from projections.generation import schema_name
 from streams.log import LogReader
 from streams.rebuild.alone import alone, clean, drop
@@ -22,6 +23,7 @@ from streams.rebuild.building import Reporter, build
 from streams.rebuild.catching_up import Follower
 from streams.rebuild.explain import Question, explain
 from streams.rebuild.faults import explaining
+from streams.rebuild.history import lacking
 from streams.rebuild.source import find_source
 from streams.settings import Endpoints
 
@@ -66,15 +68,18 @@ async def verify(
     `sample` as for projections.comparison.compare.
 
     Raises UserError for what is wrong with the surroundings, Refusal where the live tables are of
-    another version of the projection.
+    another version of the projection, or the history is not whole.
     """
     began = time.monotonic()
     projection = PROJECTIONS[name]()
     with explaining(name):
-        source = await find_source(projection, at)
         async with alone(name, at.dsn) as control:
             await clean(control, name)
             current, positions = await _positions(control, projection)
+            live = await checkpoint.standing(control, name)
+            source = await find_source(projection, at)
+            if gap := lacking(name, live, source):
+                raise Refusal(f"{'; '.join(gap.sentences)}. What is left cannot be compared")
             number = await generation.begin(control, projection, "verify")
             try:
                 async with Builder(projection, at.dsn, number) as builder:
