@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from confluent_kafka.admin import AdminClient
+from psycopg.conninfo import make_conninfo
 
 from projections.errors import Refusal
 from streams.errors import UserError
-from streams.rebuild import alone, loader, takeover
+from streams.rebuild import alone, takeover
 from tests.streams.rebuild.stage import Stage
 
 
@@ -63,18 +70,35 @@ def test_a_topic_made_anew_during_the_rebuild_is_refused(prices: Stage) -> None:
     assert prices.generations() == [(1, True)]
 
 
-def test_a_full_disk_is_said_and_nothing_is_left(
-    prices: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import psycopg
+@pytest.fixture
+def small_disk(prices: Stage, tmp_path: Path) -> Iterator[str]:
+    """A DSN of the stage's database that makes new tables on a disk of 1 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mounting, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk has to be mounted, which this user may not")
+    # As the server's own user, who may come through the folders above.
+    [(pid,)] = prices.query("select pid from pg_stat_activity where backend_type = 'checkpointer'")
+    os.chown(folder, psutil.Process(pid).uids().real, -1)
+    for parent in folder.parents:
+        if parent.stat().st_uid == os.geteuid() and parent.is_relative_to(tmp_path.parents[1]):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    name = f"small_{secrets.token_hex(4)}"
+    prices.execute(f"create tablespace {name} location '{folder}'")
+    yield make_conninfo(prices.dsn, options=f"-c default_tablespace={name}")
+    prices.execute(f"drop tablespace if exists {name}")
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
-    async def full(*_: Any) -> None:
-        raise psycopg.errors.DiskFull("could not extend file: No space left on device")
 
-    monkeypatch.setattr(loader, "load", full)
+def test_a_full_disk_is_said_and_nothing_is_left(prices: Stage, small_disk: str) -> None:
+    own, prices.dsn = prices.dsn, small_disk
     with pytest.raises(UserError, match="disk is full.*live tables are as they were"):
         prices.rebuild_here()
+    prices.dsn = own
     assert prices.generations() == [(1, True)]
+    prices.rebuild_here()
+    prices.check()
 
 
 def test_a_reader_that_holds_the_views_delays_the_swap_only(prices: Stage) -> None:
