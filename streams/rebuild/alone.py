@@ -20,9 +20,10 @@ __all__ = ["alone", "clean", "drop", "drop_quietly", "left_over"]
 
 #: The first half of the advisory lock; the second is a hash of the projection's name.
 _LOCK = 0x7265_6275
-#: A lock on tables that someone reads is tried for so long at once (milliseconds), and in all for
-#: so many seconds: whoever comes after it has to wait as well.
-_LOCK_TIMEOUT_MS = "200"
+#: A lock on old tables is tried for so long at once (milliseconds), and in all for so many seconds.
+#: Whoever comes after it has to wait as well, but nobody comes to tables without a name any more;
+#: and it takes over a second until the server ends a vacuum that is in the way.
+_LOCK_TIMEOUT_MS = "3000"
 _PATIENCE = 10.0
 
 
