@@ -116,6 +116,14 @@ class Projection(ABC, Generic[F]):
     #: rely on these, and `derive` settles what they would have refused.
     bulk_tables: ClassVar[tuple[str, ...]] = ()
 
+    #: The family of its locks, where it is not the projection's name: of tables that are not live.
+    lock_family: str | None = None
+
+    @property
+    def locks(self) -> str:
+        """The family of the locks on its keys: see projections.locks."""
+        return self.lock_family or self.name
+
     @classmethod
     def sql_path(cls) -> Path:
         """The SQL file that makes the tables, run in the schema of a generation."""

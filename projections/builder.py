@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import psycopg
 
-from projections import checkpoint, deadletter, indexes
+from projections import built, checkpoint, deadletter, indexes
 from projections.base import Batch, Connection, Decoded, Partition, Projection
 from projections.checkpoint import Checkpoint, LogStart
 from projections.database import connect
@@ -25,14 +25,17 @@ from projections.unit import spans
 _COLLISIONS = frozenset({"40P01", "40001"})
 _TRIES = 20
 
-#: What building needs to sort and to make indexes with; the server has its own defaults for live
-#: units. Two connections may use this much at once.
+#: So many records may be refused before it is asked whether the live generation has them.
+_REFUSED_UNASKED = 1_000
+
+#: A killed process must not leave the server at work for it.
 _SETTINGS: Mapping[str, str] = {
     "synchronous_commit": "off",
     "jit": "off",
-    "work_mem": "128MB",
-    "maintenance_work_mem": "512MB",
+    "client_connection_check_interval": "5s",
 }
+#: What `finish`, of one process, sorts and makes indexes with.
+_MEMORY = "set work_mem = '256MB'; set maintenance_work_mem = '512MB'"
 
 _ANALYZE = """
 do $$
@@ -54,11 +57,23 @@ class Builder:
     """Loads batches of one projection into one generation that is not current.
 
     Use as a context manager. Not for concurrent use. Raises Fenced when another process has taken
-    this generation's partitions over, and psycopg's errors for what is wrong with the database.
+    this generation's partitions over, Refusal where too much is refused that live is not, and
+    psycopg's errors for what is wrong with the database.
     """
 
-    def __init__(self, projection: Projection[Any], dsn: str, generation: int) -> None:
+    def __init__(
+        self,
+        projection: Projection[Any],
+        dsn: str,
+        generation: int,
+        *,
+        accepts_dead_letters: bool = False,
+    ) -> None:
         self.projection = projection
+        # Live units must not wait for these, which may last.
+        projection.lock_family = schema_name(projection.name, generation)
+        self.accepts_dead_letters = accepts_dead_letters
+        self._refused = 0
         self.generation = generation
         self.claims: dict[Partition, Checkpoint] = {}
         self._dsn = dsn
@@ -104,6 +119,7 @@ class Builder:
 
     async def finish(self) -> None:
         """Make the keys and indexes, derive what `load` left, and gather statistics."""
+        await self._unit.execute(_MEMORY)
         async with self._unit.transaction():
             try:
                 async with self._unit.transaction():
@@ -156,3 +172,12 @@ class Builder:
                 await deadletter.insert_built(
                     self._unit, name, self.generation, self._topic_ids, refused
                 )
+        await self._count(len(refused))
+
+    async def _count(self, refused: int) -> None:
+        """Raise Refusal, now and then, where what was refused is not refused live as well: a
+        program that reads nothing must not copy the log into dead letters."""
+        self._refused += refused
+        if self._refused >= _REFUSED_UNASKED and not self.accepts_dead_letters:
+            self._refused = 0
+            await built.check_none_more(self._unit, self.projection.name, self.generation)

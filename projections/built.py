@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from psycopg.rows import class_row
 
 from projections.base import Connection, Partition
+from projections.errors import Refusal
 
 # What the live generation has not come to yet, it may refuse as well.
 _MORE = """
 select b.topic, b.partition, b."offset", b.error, count(*) over () as in_all
 from public.built_dead_letters as b
 join public.generations as g on g.projection = b.projection and g.is_current
-join public.checkpoints as c
+left join public.checkpoints as c
     on c.projection = g.projection and c.generation = g.generation
-    and c.topic_id = b.topic_id and c.partition = b.partition and c.next_offset > b."offset"
+    and c.topic_id = b.topic_id and c.partition = b.partition
 where b.projection = %s and b.generation = %s
+    and (c.next_offset > b."offset" or c.next_offset is null)
     and not exists (
         select from public.dead_letters as d
         where d.projection = b.projection and d.topic_id = b.topic_id
@@ -87,6 +89,18 @@ async def more_than_live(
     """The first few records that this generation refused and the live one did not."""
     async with connection.cursor(row_factory=class_row(More)) as cursor:
         return await (await cursor.execute(_MORE, [projection, generation])).fetchall()
+
+
+async def check_none_more(connection: Connection, projection: str, generation: int) -> None:
+    """Raise Refusal where this generation refused records that the live one did not."""
+    more = await more_than_live(connection, projection, generation)
+    if more:
+        shown = "; ".join(f"{one.topic}[{one.partition}]@{one.offset}: {one.error}" for one in more)
+        raise Refusal(
+            f"{projection}: {more[0].in_all:,} records could not be projected that the live tables"
+            f" have: {shown}. The live tables are as they were; mend the program, or, if these are"
+            " to become dead letters, run it again with --accept-dead-letters"
+        )
 
 
 async def take_over(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ from projections.base import Connection, Projection
 
 #: Rows are hashed in so many groups, by their keys.
 GROUPS = 1024
-#: The rows of so many groups are read at once, and of so many in all: each takes a scan.
-_READ_AT_ONCE = 16
+#: The keys of about so many rows are read at once, and of so many groups in all: each takes a scan.
+_ROWS_AT_ONCE = 50_000
 _MOST_READ = 64
 #: Of each table at most so many differing rows are kept.
 MOST = 100
@@ -163,10 +163,10 @@ async def _compare(
     groups = [group for group in sorted({*ours, *theirs}) if ours.get(group) != theirs.get(group)]
     differing = 0
     first: list[Difference] = []
-    for start in range(0, min(len(groups), _MOST_READ), _READ_AT_ONCE):
-        some = groups[start : start + _READ_AT_ONCE]
-        found = await _differences(live, rebuilt, table, schemas, some)
-        differing += len(found)
+    for some in _portions(groups[:_MOST_READ], {**theirs, **ours}):
+        keys = await _differing(live, rebuilt, table, schemas, some)
+        found = await _differences(live, rebuilt, table, schemas, some, sorted(keys)[:MOST])
+        differing += len(keys)
         first = sorted([*first, *found], key=lambda one: str(list(one.key.values())))[:MOST]
     rows = sum(count for count, _ in ours.values())
     return Compared(table.name, rows, differing, first, is_all=len(groups) <= _MOST_READ)
@@ -185,44 +185,75 @@ async def _hashes(
     return {group: (count, int(total)) for group, count, total in rows}
 
 
+def _portions(groups: Sequence[int], hashes: Mapping[int, tuple[int, int]]) -> Iterator[list[int]]:
+    """The groups, so many together as have about _ROWS_AT_ONCE rows."""
+    some: list[int] = []
+    rows = 0
+    for group in groups:
+        some.append(group)
+        rows += hashes[group][0]
+        if rows >= _ROWS_AT_ONCE:
+            yield some
+            some, rows = [], 0
+    if some:
+        yield some
+
+
+async def _differing(
+    live: Connection,
+    rebuilt: Connection,
+    table: Table,
+    schemas: tuple[str, str],
+    groups: Sequence[int],
+) -> set[str]:
+    """The keys, as text, of the rows that differ."""
+    query = sql.SQL("select {key}, hashtextextended({row}, 0) from {table} where {group} = any(%s)")
+
+    async def read(connection: Connection, schema: str) -> set[tuple[str, int]]:
+        statement = query.format(
+            key=table.key_text,
+            row=table.row_text,
+            table=sql.Identifier(schema, table.name),
+            group=table.group,
+        )
+        return set(await (await connection.execute(statement, [list(groups)])).fetchall())
+
+    ours, theirs = await asyncio.gather(read(live, schemas[0]), read(rebuilt, schemas[1]))
+    return {key for key, _ in ours ^ theirs}
+
+
 async def _differences(
     live: Connection,
     rebuilt: Connection,
     table: Table,
     schemas: tuple[str, str],
     groups: Sequence[int],
+    keys: Sequence[str],
 ) -> list[Difference]:
+    """The rows of these keys, which are of these groups."""
     ours, theirs = await asyncio.gather(
-        _rows(live, table, schemas[0], groups), _rows(rebuilt, table, schemas[1], groups)
+        _rows(live, table, schemas[0], groups, keys),
+        _rows(rebuilt, table, schemas[1], groups, keys),
     )
     return [
         Difference(
             table.name,
-            {name: (ours.get(key) or theirs[key])[1][name] for name in table.key},
-            ours[key][1] if key in ours else None,
-            theirs[key][1] if key in theirs else None,
+            {name: (ours.get(key) or theirs[key])[name] for name in table.key},
+            ours.get(key),
+            theirs.get(key),
         )
         for key in sorted({*ours, *theirs})
-        if ours.get(key, ("",))[0] != theirs.get(key, ("",))[0]
     ]
 
 
 async def _rows(
-    connection: Connection, table: Table, schema: str, groups: Sequence[int]
-) -> dict[str, tuple[str, Row]]:
-    """By its key as text: what is compared of each row as text, and the row."""
+    connection: Connection, table: Table, schema: str, groups: Sequence[int], keys: Sequence[str]
+) -> dict[str, Row]:
+    """The rows of some keys, by the key as text."""
     query = sql.SQL(
-        "select {key} as compared_key, {row} as compared_row, t.* from {table} as t"
-        " where {group} = any(%s)"
-    ).format(
-        key=table.key_text,
-        row=table.row_text,
-        table=sql.Identifier(schema, table.name),
-        group=table.group,
-    )
+        "select {key} as compared_key, t.* from {table} as t"
+        " where {group} = any(%s) and {key} = any(%s)"
+    ).format(key=table.key_text, table=sql.Identifier(schema, table.name), group=table.group)
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(query, [list(groups)])
-        return {
-            row.pop("compared_key"): (row.pop("compared_row"), row)
-            for row in await cursor.fetchall()
-        }
+        await cursor.execute(query, [list(groups), list(keys)])
+        return {row.pop("compared_key"): row for row in await cursor.fetchall()}

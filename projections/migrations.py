@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from yoyo.backends import DatabaseBackend
 
 from projections.base import SQL, Connection, Projection
 from projections.database import connect
-from projections.generation import create
+from projections.generation import create, read_all
 from projections.names import point_names_at
 
 VIEWS = SQL / "views"
@@ -40,12 +41,13 @@ class MigrationStatus:
     applied: bool
 
 
-async def migrate(dsn: str, projections: Iterable[Projection[Any]]) -> list[str]:
+async def migrate(dsn: str, projections: Collection[Projection[Any]]) -> list[str]:
     """Bring the database up to date; returns what was done, a line each. Safe to run at once.
 
     `projections` are all that are registered, at least: the views read the tables of each.
-    Raises psycopg.OperationalError when the server cannot be reached, or when another migration
-    outlasts the wait for it.
+    A view that needs columns of a newer version waits for the rebuild that brings them. Raises
+    psycopg.OperationalError when the server cannot be reached, or when another migration outlasts
+    the wait for it.
     """
     done = []
     async with await connect(dsn, "migrate", {"lock_timeout": _LOCK_TIMEOUT_MS}) as connection:
@@ -57,7 +59,13 @@ async def migrate(dsn: str, projections: Iterable[Projection[Any]]) -> list[str]
         done += [f"migration {migration.id}" for migration in pending]
         created = await create_first(connection, projections)
         done += [f"tables of {name}, generation 1" for name in created]
-        await create_views(connection)
+        lacking = await create_views(connection)
+        if lacking:
+            outdated = await _outdated(connection, projections)
+            if not outdated:
+                raise next(iter(lacking.values()))
+            rebuild = f"`tape rebuild {' '.join(outdated)}`"
+            done += [f"view {name} waits for {rebuild}" for name in lacking]
     return done
 
 
@@ -75,22 +83,33 @@ async def create_first(connection: Connection, projections: Iterable[Projection[
     return created
 
 
-async def create_views(connection: Connection) -> None:
+async def create_views(connection: Connection) -> dict[str, Exception]:
     """Create or replace every view; one that stands on another waits for it.
 
-    Raises what a view lacks, where no other brings it.
+    Returns, by their names, those that cannot be made, and what they lack.
     """
     waiting = sorted(VIEWS.glob("*.sql"))
     while waiting:
-        lacking = {}
+        lacking: dict[Path, Exception] = {}
         for view in waiting:
             try:
                 await connection.execute(view.read_bytes())
             except _LACKING as error:
                 lacking[view] = error
         if list(lacking) == waiting:
-            raise lacking[waiting[0]]
+            return {view.stem: error for view, error in lacking.items()}
         waiting = list(lacking)
+    return {}
+
+
+async def _outdated(connection: Connection, projections: Iterable[Projection[Any]]) -> list[str]:
+    """The projections whose live tables are of another version than this program's."""
+    versions = {projection.name: projection.version for projection in projections}
+    return [
+        one.projection
+        for one in await read_all(connection)
+        if one.is_current and versions.get(one.projection, one.version) != one.version
+    ]
 
 
 def status(dsn: str) -> list[MigrationStatus]:

@@ -40,20 +40,35 @@ async def point_names_at(
 ) -> None:
     """Make the stable names views over this generation, in the caller's transaction.
 
+    Raises psycopg's error where a column is of another type.
+    """
+    await connection.execute(await views_of(connection, projection, generation))
+
+
+async def views_of(
+    connection: Connection, projection: Projection[Any], generation: int
+) -> sql.Composed:
+    """The statements that make the stable names views over this generation.
+
     A column that the view has, and the table has not, is null: after a rollback, one that the newer
-    version brought. Raises psycopg's error where a column is of another type.
+    version brought.
     """
     schema = schema_name(projection.name, generation)
-    for table in projection.tables:
-        of_view = await _columns(connection, f'public."{table}"')
-        of_table = await _columns(connection, f'{schema}."{table}"')
-        await connection.execute(
+    return sql.SQL(";").join(
+        [
             sql.SQL("create or replace view public.{} as select {} from {}").format(
                 sql.Identifier(table),
-                sql.SQL(", ").join(_selected(of_view, of_table)),
+                sql.SQL(", ").join(
+                    _selected(
+                        await _columns(connection, f'public."{table}"'),
+                        await _columns(connection, f'{schema}."{table}"'),
+                    )
+                ),
                 sql.Identifier(schema, table),
             )
-        )
+            for table in projection.tables
+        ]
+    )
 
 
 def _selected(of_view: Mapping[str, str], of_table: Mapping[str, str]) -> Iterator[sql.Composable]:

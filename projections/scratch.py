@@ -61,11 +61,6 @@ async def scratch(kind: type[Projection[Any]], dsn: str) -> AsyncIterator[Scratc
             sql.SQL("set local search_path to {}").format(sql.Identifier(schema))
         )
         await connection.execute(kind.sql_path().read_bytes())
-        yield Scratch(connection, _apart(kind, schema))
-
-
-def _apart(kind: type[Projection[Any]], name: str) -> Projection[Any]:
-    """The projection, but that its locks are its own: live units would wait for them till the end
-    of the transaction."""
-    made: type[Projection[Any]] = type(kind.__name__, (kind,), {"name": name})
-    return made()
+        projection = kind()
+        projection.lock_family = schema  # live units would wait for these till the end
+        yield Scratch(connection, projection)

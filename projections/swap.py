@@ -2,8 +2,9 @@
 
 It locks the live checkpoints, so that live units wait while readers do not; has the new generation
 catch up with them; bumps the old epochs, so that a unit that waited is refused and its worker goes
-on in the new generation; and replaces the views. No lock is waited for longer than 20 ms: readers
-queue behind a swap that waits. Where one is not to be had, all is undone and tried again.
+on in the new generation; and, last of all, replaces the views. There no lock is waited for longer
+than 20 ms, because readers queue behind a swap that waits. Where one is not to be had, all is
+undone and tried again.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from psycopg import errors
 from projections import checkpoint
 from projections.base import Connection, Partition, Projection
 from projections.errors import Refusal
-from projections.names import point_names_at
+from projections.names import views_of
 
+#: For the views; and for the checkpoints, where live units wait that are as patient (milliseconds).
 _LOCK_TIMEOUT_MS = 20
+_CHECKPOINT_TIMEOUT_MS = 1_000
 #: Readers are held up for as long as the views are being replaced: at most so many seconds.
 LONGEST_LOCKOUT = 0.08
 #: A busy reader, or a unit that lasts: what a try ends with that may succeed later.
@@ -87,18 +90,20 @@ async def try_swap(
     """
     name = projection.name
     async with connection.transaction():
-        await connection.execute(f"set local lock_timeout = {_LOCK_TIMEOUT_MS}".encode())
+        await _wait_at_most(connection, _CHECKPOINT_TIMEOUT_MS)
         await connection.execute("set local synchronous_commit = on")
         current = await _lock_generations(connection, name, generation)
         if not await catch_up(await _lock_checkpoints(connection, name, current, generation)):
             raise TooLong(f"{name}: too much is missing for a swap")
         reached = await checkpoint.read(connection, name, generation)
         await connection.execute(_BUMP, [name, current])
-        began = time.monotonic()
-        await point_names_at(connection, projection, generation)
         await connection.execute(_NOT_CURRENT, [name, current])
         await connection.execute(_IS_CURRENT, [name, generation])
         await in_transaction(connection, current)
+        views = await views_of(connection, projection, generation)
+        await _wait_at_most(connection, _LOCK_TIMEOUT_MS)
+        began = time.monotonic()
+        await connection.execute(views)
         if time.monotonic() - began > LONGEST_LOCKOUT:
             raise TooLong(f"{name}: readers would have waited too long")
     return Swapped(
@@ -106,6 +111,10 @@ async def try_swap(
         time.monotonic() - began,
         {source: one.next_offset for source, one in reached.items()},
     )
+
+
+async def _wait_at_most(connection: Connection, milliseconds: int) -> None:
+    await connection.execute(f"set local lock_timeout = {milliseconds}".encode())
 
 
 async def _lock_generations(connection: Connection, projection: str, generation: int) -> int:

@@ -63,7 +63,7 @@ class Account(Projection[Rows]):
         async with pipelined(connection):
             await connection.execute(BY_INDEX)
             await self._lock_facts(connection, facts)
-            await lock_keys(connection, self.name, _keys(facts))
+            await lock_keys(connection, self.locks, _keys(facts))
             for arrived in await self._find(connection, facts):
                 await store(connection, arrived)
 
@@ -78,13 +78,13 @@ class Account(Projection[Rows]):
         tickets = await opened_in(connection, keys)
         deleted = await super().erase(connection, keys)
         if others := await other_markets(connection, tickets):
-            await lock_keys(connection, self.name, {*tickets, *(one.ticker for one in others)})
+            await lock_keys(connection, self.locks, {*tickets, *(one.ticker for one in others)})
             await derive(connection, others)
         return deleted
 
     async def _write(self, connection: Connection, facts: Rows) -> None:
         locked = _keys(facts)
-        await lock_keys(connection, self.name, locked)
+        await lock_keys(connection, self.locks, locked)
         touched: set[Market] = set()
         tickets: set[str] = set()
         for arrived in await self._find(connection, facts):
@@ -94,11 +94,11 @@ class Account(Projection[Rows]):
             if arrived.table.name == "commands":
                 tickets = _opened(written)  # those too that a command no longer opens
         if further := tickets - locked:
-            await lock_keys(connection, self.name, further)
+            await lock_keys(connection, self.locks, further)
         if tickets:
             touched |= await other_markets(connection, sorted(tickets))
         if further := {market.ticker for market in touched} - locked - tickets:
-            await lock_keys(connection, self.name, further)
+            await lock_keys(connection, self.locks, further)
         if touched:
             await derive(connection, touched)
 
@@ -117,9 +117,9 @@ class Account(Projection[Rows]):
                 *key, origin = TABLES[name].key_of(row)
                 (legacy if origin == "legacy" else native).add(f"{name}{key}")
         if legacy:
-            await lock_keys(connection, f"{self.name} facts", legacy)
+            await lock_keys(connection, f"{self.locks} facts", legacy)
         if native:
-            await lock_keys(connection, f"{self.name} facts", native, shared=True)
+            await lock_keys(connection, f"{self.locks} facts", native, shared=True)
 
 
 def _keys(rows: Rows) -> set[str]:

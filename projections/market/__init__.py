@@ -83,7 +83,7 @@ class Market(Projection[Facts]):
             return
         await connection.execute(BY_INDEX)
         # The topics' partitions may have different owners, and either makes the row of a market.
-        await lock_keys(connection, self.name, facts.tickers)
+        await lock_keys(connection, self.locks, facts.tickers)
         await markets.make(connection, facts.keys)
         await markets.tell(connection, facts.lives)
         await quotes.fold(connection, facts.quotes)

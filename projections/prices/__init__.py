@@ -132,7 +132,7 @@ class Prices(Projection[Facts]):
             # A month was closed since it was made ready: ask again, and refuse its trades.
             self._months.forget()
             raise MonthClosed(_CLOSED) from error
-        await derived.write_seconds(connection, self.name, facts.trades)
+        await derived.write_seconds(connection, self.locks, facts.trades)
         await derived.write_latest(connection, facts.trades, facts.quotes)
 
     async def load(self, connection: Connection, facts: Facts) -> None:

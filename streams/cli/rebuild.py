@@ -169,22 +169,26 @@ def _clean(chosen: list[str], as_json: bool) -> None:
 
     dsn = endpoints(load_settings(), with_kafka=False).dsn
 
-    async def run() -> list[str]:
-        dropped = []
+    async def run() -> tuple[list[str], list[str]]:
+        dropped, stay = [], []
         for name in chosen or all_projections():
             with explaining(name):
                 async with alone(name, dsn) as connection:
-                    dropped += [one.schema for one in await clean(connection, name)]
-        return dropped
+                    done, reasons = await clean(connection, name)
+            dropped += [one.schema for one in done]
+            stay += reasons
+        return dropped, stay
 
-    dropped = asyncio.run(run())
+    dropped, stay = asyncio.run(run())
     if as_json:
-        print(json.dumps({"dropped": dropped}))
+        print(json.dumps({"dropped": dropped, "stay": stay}))
     else:
-        for schema in dropped:
-            print(f"dropped {schema}")
-        if not dropped:
+        for line in (*(f"dropped {schema}" for schema in dropped), *stay):
+            print(line)
+        if not dropped and not stay:
             print("nothing was left over")
+    if stay:
+        raise typer.Exit(1)
 
 
 def _print(outcome: Outcome) -> None:
@@ -195,4 +199,4 @@ def _print(outcome: Outcome) -> None:
         f" ({rate:,.0f}/s), readers held up for {outcome.lockout * 1000:.0f} ms"
     )
     if outcome.left is not None:
-        print(f"  {outcome.left}; `tape rebuild --clean` tries again")
+        print(f"  {outcome.left}")

@@ -24,6 +24,12 @@ _LOCK = 0x7265_6275
 #: Whoever comes after it has to wait as well, but nobody comes to tables without a name any more;
 #: and it takes over a second until the server ends a vacuum that is in the way.
 _LOCK_TIMEOUT_MS = "3000"
+# What the server still does for a process that was killed.
+_END_OTHERS = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and usename = current_user
+    and application_name like %s and pid <> pg_backend_pid()
+"""
 _PATIENCE = 10.0
 
 
@@ -56,13 +62,20 @@ async def left_over(connection: Connection, projection: str | None = None) -> li
     ]
 
 
-async def clean(connection: Connection, projection: str) -> list[Generation]:
-    """Drop what unfinished rebuilds of this projection left; the caller keeps others out."""
-    found = await left_over(connection, projection)
-    for one in found:
-        if reason := await drop(connection, projection, one.generation):
-            raise UserError(reason)
-    return found
+async def clean(connection: Connection, projection: str) -> tuple[list[Generation], list[str]]:
+    """Drop what unfinished rebuilds of this projection left; the caller keeps others out.
+
+    Returns what was dropped, and why others could not be.
+    """
+    await connection.execute(_END_OTHERS, [f"tickertape {projection} rebuild%"])
+    dropped, reasons = [], []
+    for one in await left_over(connection, projection):
+        reason = await drop(connection, projection, one.generation)
+        if reason is None:
+            dropped.append(one)
+        else:
+            reasons.append(reason)
+    return dropped, reasons
 
 
 async def drop(connection: Connection, projection: str, number: int) -> str | None:
@@ -82,10 +95,14 @@ async def drop(connection: Connection, projection: str, number: int) -> str | No
             return None
 
 
-async def drop_quietly(dsn: str, projection: str, number: int) -> None:
-    """After a failure: `tape rebuild --clean` does it where this cannot."""
+async def drop_quietly(connection: Connection, dsn: str, projection: str, number: int) -> None:
+    """After a failure: `tape rebuild --clean` does it where this cannot.
+
+    `connection` is what keeps others out. Where it is lost, another rebuild may have begun.
+    """
     with suppress(Exception):
-        async with await connect(
-            dsn, f"{projection} rebuild control", {"lock_timeout": _LOCK_TIMEOUT_MS}
-        ) as connection:
+        if not connection.closed:
             await drop(connection, projection, number)
+            return
+        async with alone(projection, dsn) as again:
+            await drop(again, projection, number)

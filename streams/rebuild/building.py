@@ -39,7 +39,13 @@ async def build(builder: Builder, source: Source, reporter: Reporter) -> None:
     reporter.loading(source)
     await builder.prepare()
     await builder.claim(source.starts)
-    task = Task(builder.projection.name, builder.generation, source.topic_ids, source.bounds)
+    task = Task(
+        builder.projection.name,
+        builder.generation,
+        source.topic_ids,
+        source.bounds,
+        builder.accepts_dead_letters,
+    )
     await load_all(task, reporter.loaded)
     await builder.claim(source.starts)
     reporter.phase("deriving")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 
@@ -35,13 +36,19 @@ class Follower:
         return time.monotonic() - began
 
     async def up_to(self, untils: Mapping[Partition, int], deadline: float | None = None) -> bool:
-        """Write everything up to these positions. `deadline`, by the monotonic clock, ends it.
+        """Write everything up to these positions. `deadline`, by the loop's clock, ends it.
 
         Returns whether all of it was written.
         """
         starts = {source: self._builder.claims[source].next_offset for source in untils}
-        async for batches in self._reader.read(starts, untils, _UNIT_RECORDS):
-            if deadline is not None and time.monotonic() > deadline:
+        reading = self._reader.read(starts, untils, _UNIT_RECORDS)
+        while True:
+            try:
+                # Only reading may be cut off: a unit's COMMIT must not.
+                async with asyncio.timeout_at(deadline):
+                    batches = await anext(reading)
+            except StopAsyncIteration:
+                return True
+            except TimeoutError:
                 return False
             await self._builder.project(batches)
-        return True

@@ -40,24 +40,26 @@ _TELL_EVERY = 0.2
 @dataclass(frozen=True, slots=True)
 class Task:
     """Which partitions to load into which generation: of each the topic's id, and from which
-    offset up to which."""
+    offset up to which; and whether dead letters are accepted that live has not."""
 
     projection: str
     generation: int
     topic_ids: Mapping[str, str]
     spans: Mapping[Partition, tuple[int, int]]
+    accepts_dead_letters: bool = False
 
     def to_json(self) -> str:
         """One line, for `Task.read`."""
         spans = [[*source, *span] for source, span in self.spans.items()]
-        return json.dumps([self.projection, self.generation, dict(self.topic_ids), spans])
+        about = [self.projection, self.generation, dict(self.topic_ids), spans]
+        return json.dumps([*about, self.accepts_dead_letters])
 
     @classmethod
     def read(cls, text: str) -> Task:
         """What `to_json` wrote."""
-        projection, generation, topic_ids, spans = json.loads(text)
+        projection, generation, topic_ids, spans, accepts = json.loads(text)
         found = {Partition(topic, part): (start, until) for topic, part, start, until in spans}
-        return cls(projection, generation, topic_ids, found)
+        return cls(projection, generation, topic_ids, found, accepts)
 
 
 async def load(task: Task, builder: Builder, at: Endpoints) -> None:
@@ -128,7 +130,12 @@ def _end_with_parent() -> None:
 
 async def _run(task: Task) -> None:
     at = endpoints(load_settings())
-    async with Builder(PROJECTIONS[task.projection](), at.dsn, task.generation) as builder:
+    async with Builder(
+        PROJECTIONS[task.projection](),
+        at.dsn,
+        task.generation,
+        accepts_dead_letters=task.accepts_dead_letters,
+    ) as builder:
         await load(task, builder, at)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import sys
@@ -18,6 +19,9 @@ __all__ = ["Loaded", "load_all"]
 #: Called with the records that were loaded so far, by partition.
 Loaded = Callable[[Mapping[Partition, int]], None]
 
+#: More would take too many of the server's connections: each has two.
+_MOST_PROCESSES = 8
+
 _LOADER = (sys.executable, "-m", "streams.rebuild.loader")
 
 
@@ -30,9 +34,7 @@ def _shares(task: Task, processes: int) -> list[Task]:
         least = sizes.index(min(sizes))
         shares[least][source] = (start, until)
         sizes[least] += until - start
-    return [
-        Task(task.projection, task.generation, task.topic_ids, share) for share in shares if share
-    ]
+    return [dataclasses.replace(task, spans=share) for share in shares if share]
 
 
 async def load_all(task: Task, loaded: Loaded) -> None:
@@ -41,7 +43,7 @@ async def load_all(task: Task, loaded: Loaded) -> None:
     No process outlives this, whatever ends it.
     """
     spans = {source: span for source, span in task.spans.items() if span[0] < span[1]}
-    whole = Task(task.projection, task.generation, task.topic_ids, spans)
+    whole = dataclasses.replace(task, spans=spans)
     counts: dict[Partition, int] = {}
 
     def add(some: Mapping[Partition, int]) -> None:
@@ -50,7 +52,7 @@ async def load_all(task: Task, loaded: Loaded) -> None:
 
     try:
         async with asyncio.TaskGroup() as group:
-            for share in _shares(whole, os.cpu_count() or 1):
+            for share in _shares(whole, min(os.cpu_count() or 1, _MOST_PROCESSES)):
                 group.create_task(_run(share, add))
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None

@@ -73,7 +73,7 @@ async def rebuild(name: str, at: Endpoints, wishes: Wishes, reporter: Reporter) 
                     projection, number, source, gap, at, wishes, reporter, control
                 )
             except BaseException:
-                await drop_quietly(at.dsn, name, number)
+                await drop_quietly(control, at.dsn, name, number)
                 raise
             left = await tidy(
                 control, name, swapped.replaced if wishes.keep_old else None, reporter
@@ -93,7 +93,8 @@ async def _build(
     reporter: Reporter,
     control: Connection,
 ) -> Swapped:
-    async with Builder(projection, at.dsn, number) as builder:
+    accepts = wishes.accept_dead_letters
+    async with Builder(projection, at.dsn, number, accepts_dead_letters=accepts) as builder:
         await build(builder, source, reporter)
         await builder.maintain(wishes.history_days)
         starts = {part: first for part, (first, _) in source.bounds.items()}

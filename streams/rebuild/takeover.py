@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,6 @@ from projections.base import Connection, Partition
 from projections.builder import Builder
 from projections.database import connect
 from projections.decisions import Operator, record
-from projections.errors import Refusal
 from projections.migrations import create_views
 from projections.swap import BUSY, Swapped, TooLong, try_swap
 from streams.errors import UserError
@@ -78,7 +76,8 @@ async def take_over(
         follower = Follower(builder, reader)
 
         async def catch_up(live: Mapping[Partition, int]) -> bool:
-            return await follower.up_to(live, time.monotonic() + _LONGEST_HOLD)
+            deadline = asyncio.get_running_loop().time() + _LONGEST_HOLD
+            return await follower.up_to(live, deadline)
 
         for attempt in itertools.count():
             while await follower.to_end() > _CLOSE_ENOUGH:
@@ -92,13 +91,9 @@ async def take_over(
             except (*BUSY, TooLong) as error:
                 reporter.waits(_why(error))
                 await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
-            except psycopg.OperationalError:
-                if not await _has_swapped(at.dsn, builder):
-                    raise
-                raise UserError(
-                    f"{name}: the connection was lost right behind the swap: generation {number} is"
-                    " live; `tape rebuild --clean` drops the one that it replaced"
-                ) from None
+            except psycopg.OperationalError as error:
+                await _tell_outcome(at.dsn, builder, error)
+                raise
     raise AssertionError
 
 
@@ -106,36 +101,59 @@ async def tidy(
     connection: Connection, name: str, kept: int | None, reporter: Reporter
 ) -> str | None:
     """Behind a swap: make the views that waited for it, and drop all that is neither current nor
-    `kept`. Returns why a generation stays, if so."""
+    `kept`. Returns what could not be done, if so: the swap stands whatever happens here."""
     reporter.phase("dropping")
-    await create_views(connection)
-    for one in await generation.read_all(connection):
-        if one.projection == name and not one.is_current and one.generation != kept:
-            reason = await drop(connection, name, one.generation)
-            if reason is not None:
-                return reason
+    try:
+        waiting = await _create_views(connection)
+        if waiting:
+            return f"views wait for another rebuild: {', '.join(waiting)}"
+        for one in await generation.read_all(connection):
+            if one.projection == name and not one.is_current and one.generation != kept:
+                reason = await drop(connection, name, one.generation)
+                if reason is not None:
+                    return f"{reason}; `tape rebuild --clean` tries again"
+    except psycopg.Error as error:
+        return (
+            f"not all was tidied up behind the swap: {' '.join(str(error).split())}; `tape db"
+            " migrate` makes the views, `tape rebuild --clean` drops the old tables"
+        )
     return None
+
+
+async def _create_views(connection: Connection) -> list[str]:
+    """Readers of the views queue behind this: so it waits for none of them for long.
+
+    Returns the views that cannot be made. Raises psycopg's errors.
+    """
+    for pause in (*_PAUSES, *[1.0] * 10):
+        try:
+            async with connection.transaction():
+                await connection.execute("set local lock_timeout = 50")
+                return list(await create_views(connection))
+        except BUSY:
+            await asyncio.sleep(pause)
+    return list(await create_views(connection))
 
 
 async def _check(builder: Builder, connection: Connection, at: Endpoints, taking: Taking) -> None:
     """Raise what speaks against a swap."""
     name = builder.projection.name
     before = taking.source.topic_ids
-    now = (await find_source(builder.projection, at)).topic_ids
+    found = await find_source(builder.projection, at)
+    if more := found.bounds.keys() - taking.source.bounds.keys():
+        raise UserError(
+            f"{name}: {', '.join(map(str, sorted(more)))} came meanwhile; the live tables are as"
+            " they were; run it again"
+        )
+    now = found.topic_ids
     if now != before:
         changed = ", ".join(sorted(topic for topic in now if now[topic] != before[topic]))
         raise UserError(
             f"{name}: {changed} was deleted and made anew meanwhile; the live tables are as they"
             " were; run it again, if the new topic is the one to go by"
         )
-    more = await built.more_than_live(connection, name, builder.generation)
-    if more and not taking.accepts_dead_letters:
-        shown = "; ".join(f"{one.topic}[{one.partition}]@{one.offset}: {one.error}" for one in more)
-        raise Refusal(
-            f"{name}: {more[0].in_all:,} records could not be projected that the live tables have:"
-            f" {shown}. The live tables are as they were; mend the program, or, if these are to"
-            " become dead letters, run it again with --accept-dead-letters"
-        )
+    if not taking.accepts_dead_letters:
+        await built.check_none_more(connection, name, builder.generation)
 
 
 def _given_up(builder: Builder, taking: Taking) -> Iterator[Decision]:
@@ -173,14 +191,23 @@ async def _decided(
     )
 
 
-async def _has_swapped(dsn: str, builder: Builder) -> bool:
-    """Whether the swap had been committed, although its reply was lost."""
-    projection = builder.projection
-    async with await connect(dsn, f"{projection.name} rebuild control", {}) as connection:
-        current = await checkpoint.current_generation(
-            connection, projection.name, projection.version
-        )
-    return current == builder.generation
+async def _tell_outcome(dsn: str, builder: Builder, lost: BaseException) -> None:
+    """Raise UserError where the swap was committed, or may have been: its reply was lost."""
+    name, number = builder.projection.name, builder.generation
+    try:
+        async with await connect(dsn, f"{name} rebuild control", {}) as connection:
+            found = await generation.read_all(connection)
+    except psycopg.Error:
+        raise UserError(
+            f"{name}: the connection was lost in the midst of the swap ({lost}), and the database"
+            " does not answer: whether it swapped is not known; `tape doctor` tells which tables"
+            " are live once it does"
+        ) from lost
+    if any(one.projection == name and one.generation == number and one.is_current for one in found):
+        raise UserError(
+            f"{name}: the connection was lost right behind the swap: generation {number} is live;"
+            " `tape rebuild --clean` drops the one that it replaced"
+        ) from lost
 
 
 def _why(error: Any) -> str:

@@ -17,6 +17,7 @@ from projections.comparison import Compared, Difference, compare
 from projections.database import connect
 from projections.errors import Refusal
 from projections.generation import schema_name
+from streams.errors import UserError
 from streams.log import LogReader
 from streams.rebuild.alone import alone, clean, drop
 from streams.rebuild.building import Reporter, build
@@ -82,7 +83,9 @@ async def verify(
                 raise Refusal(f"{'; '.join(gap.sentences)}. What is left cannot be compared")
             number = await generation.begin(control, projection, "verify")
             try:
-                async with Builder(projection, at.dsn, number) as builder:
+                async with Builder(
+                    projection, at.dsn, number, accepts_dead_letters=True
+                ) as builder:
                     await build(builder, source.up_to(positions), reporter)
                     await builder.close_like(schema_name(name, current))
                     found = await _compare(builder, at, reporter, sample)
@@ -116,6 +119,10 @@ async def _compare(
     name = projection.name
     async with LogReader.open(at) as reader, _snapshot(at.dsn, name) as live:
         current, positions = await _positions(live, projection)
+        if new := positions.keys() - builder.claims.keys():
+            raise UserError(
+                f"{name}: {', '.join(map(str, sorted(new)))} came meanwhile; run it again"
+            )
         reporter.phase("catching up")
         await Follower(builder, reader).up_to(positions)
         reporter.phase("comparing")
@@ -152,7 +159,10 @@ async def _place_of(
     if row is not None and "offset" in row:
         return Place(row.get("topic", projection.topics[0]), row["partition"], row["offset"])
     key = [f"{name}={value}" for name, value in first.key.items()]
-    found = await explain(Question(first.table, key, keys), 1, at, lambda *_: None)
+    try:
+        found = await explain(Question(first.table, key, keys), 1, at, lambda *_: None)
+    except UserError:
+        return None  # what was found so far is worth more than this
     if not found.events:
         return None
     source = found.events[0].source
