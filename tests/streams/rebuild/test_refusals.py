@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,24 +72,25 @@ def test_a_topic_made_anew_during_the_rebuild_is_refused(prices: Stage) -> None:
 
 
 @pytest.fixture
-def small_disk(prices: Stage, tmp_path: Path) -> Iterator[str]:
+def small_disk(prices: Stage) -> Iterator[str]:
     """A DSN of the stage's database that makes new tables on a disk of 1 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    folder = tempfile.mkdtemp(prefix="tickertape-small-")
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
     if os.geteuid() != 0 or subprocess.run(mounting, check=False, capture_output=True).returncode:
+        Path(folder).rmdir()
         pytest.skip("a small disk has to be mounted, which this user may not")
-    # As the server's own user, who may come through the folders above.
-    [(pid,)] = prices.query("select pid from pg_stat_activity where backend_type = 'checkpointer'")
-    os.chown(folder, psutil.Process(pid).uids().real, -1)
-    for parent in folder.parents:
-        if parent.stat().st_uid == os.geteuid() and parent.is_relative_to(tmp_path.parents[1]):
-            parent.chmod(parent.stat().st_mode | 0o011)
-    name = f"small_{secrets.token_hex(4)}"
-    prices.execute(f"create tablespace {name} location '{folder}'")
-    yield make_conninfo(prices.dsn, options=f"-c default_tablespace={name}")
-    prices.execute(f"drop tablespace if exists {name}")
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    try:
+        [(pid,)] = prices.query(
+            "select pid from pg_stat_activity where backend_type = 'checkpointer'"
+        )
+        os.chown(folder, psutil.Process(pid).uids().real, -1)
+        name = f"small_{secrets.token_hex(4)}"
+        prices.execute(f"create tablespace {name} location '{folder}'")
+        yield make_conninfo(prices.dsn, options=f"-c default_tablespace={name}")
+        prices.execute(f"drop tablespace {name}")
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+        Path(folder).rmdir()
 
 
 def test_a_full_disk_is_said_and_nothing_is_left(prices: Stage, small_disk: str) -> None:
