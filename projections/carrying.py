@@ -90,10 +90,11 @@ class Ahead:
 
 @dataclass
 class Carried:
-    """How many rows were carried over, and what was not, of current generations."""
+    """How many rows were carried over, by how many decisions; and what was not, of what is live."""
 
     checkpoints: int = 0
     dead_letters: int = 0
+    decisions: int = 0
     ahead: list[Ahead] = field(default_factory=list)
 
 
@@ -134,6 +135,7 @@ async def _carry(connection: Connection, move: Move, operator: Operator, carried
     carried.dead_letters += len(letters)
     for projection in sorted({*checkpoints, *letters}):
         await record(connection, _decided(move, projection, operator))
+        carried.decisions += 1
     cursor = await connection.execute(_AHEAD.encode(), about)
     carried.ahead += [
         Ahead(projection, Partition(move.topic, partition), next_offset, until)

@@ -22,6 +22,7 @@ from streams.archive.log import Log, LogReader, find_logs
 from streams.archive.manifest import Manifest, manifest_name
 from streams.archive.reader import Archive
 from streams.archive.store import Store
+from streams.backup.carrying import partitions_of
 from streams.backup.filling import Appender, is_filler
 from streams.errors import UserError
 from streams.events.catalogue import TopicSpec
@@ -40,8 +41,7 @@ class TopicRestore:
     def __init__(
         self, store: Store, endpoints: Endpoints, spec: TopicSpec, manifest: Manifest
     ) -> None:
-        partitions = max([spec.partitions, *(one + 1 for one in manifest.partitions)])
-        self.spec = dataclasses.replace(spec, partitions=partitions)
+        self.spec = dataclasses.replace(spec, partitions=partitions_of(spec, manifest))
         self.manifest = manifest
         self._store = store
         self._archive = Archive(store.location)

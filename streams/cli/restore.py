@@ -6,11 +6,13 @@ import asyncio
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streams.cli.bars import bar
+from streams.cli.building import tell_decisions
 from streams.cli.running import log_to_stderr
 from streams.errors import UserError
 
@@ -66,6 +68,63 @@ def log(
     _end_by(carried)
 
 
+@app.command()
+def database(
+    place: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="A backup's folder, or one of several: the newest. [default: backups]"
+        ),
+    ] = None,
+    why: _Why = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Load a backup's dump into an empty database, and bring it up to this program.
+
+    All of it is loaded, or nothing. Workers then go on from its checkpoints.
+    Where the log was restored before, these are carried over to its topics. The
+    tables are those of the backup: what a newer rebuild or migration changed is
+    to be done again. Exit status 1 as with `tape restore log`.
+
+    Example: tape restore database --from /mnt/backups
+    """
+    log_to_stderr()
+    taken, done, carried = asyncio.run(_restore_database(place, why))
+    if as_json:
+        told = {"taken": taken, "migrated": done}
+        print(json.dumps(told | {"carried": asdict(carried) if carried else None}, indent=2))
+    else:
+        print(f"restored as of {taken}")
+        for line in done:
+            print(line)
+        _print_carried(carried)
+    _end_by(carried)
+
+
+async def _restore_database(
+    place: Path | None, why: str | None
+) -> tuple[str, list[str], Carried | None]:
+    from projections import PROJECTIONS
+    from projections.migrations import migrate
+    from streams.archive.store import open_store
+    from streams.backup.carrying import archived_moves
+    from streams.backup.database import load_database
+    from streams.backup.folder import checked_dump, find
+    from streams.events.catalogue import TOPICS
+    from streams.settings import endpoints, load_settings
+
+    settings = load_settings()
+    dsn = endpoints(settings, with_kafka=False).dsn
+    folder = settings.home / "backups" if place is None else place.expanduser().absolute()
+    found, backup = find(folder)
+    with bar("restoring"):
+        await load_database(dsn, checked_dump(found, backup))
+        done = await migrate(dsn, [projection() for projection in PROJECTIONS.values()])
+    store = open_store(settings.archive_location() or backup.archive)
+    moves = archived_moves(store, TOPICS)
+    return backup.taken, done, await _carry_over(settings, moves, why)
+
+
 async def _restore_log(place: str | None, why: str | None) -> tuple[Restored, Carried | None]:
     from streams.archive.store import archive_location, open_store
     from streams.backup.log import Restored, restore_log
@@ -104,7 +163,7 @@ async def _carry_over(settings: Settings, moves: list[Move], why: str | None) ->
         reason = " ".join(str(error).split())
         print(
             f"tape: the database was not reached, so checkpoints are not carried over: {reason}. "
-            "Run it again once the database is there",
+            "`tape restore log` does that, run again once the database is there",
             file=sys.stderr,
         )
         return None
@@ -124,6 +183,8 @@ def _print_carried(carried: Carried | None) -> None:
 
 
 def _end_by(carried: Carried | None) -> None:
+    if carried is not None and carried.decisions:
+        tell_decisions()
     ahead = [] if carried is None else carried.ahead
     for one in ahead:
         print(f"tape: {_told(one)}", file=sys.stderr)
