@@ -55,13 +55,10 @@ async def _backup(to: Path | None) -> tuple[Path, Backup]:
 
     settings = load_settings()
     location = archive_location(settings)
-    if settings.archive is None and settings.brokers is None:
-        print(
-            f"tape: the archive is {location}, beside the log that it is to save: set TAPE_ARCHIVE "
-            "to another disk or machine",
-            file=sys.stderr,
-        )
     folder = settings.home / "backups" if to is None else to.expanduser().absolute()
+    for place, other in ((location, "TAPE_ARCHIVE"), (str(folder), "--to")):
+        if Path(place).is_relative_to(settings.home):
+            print(f"tape: {place} is lost with TAPE_HOME; {other} names another", file=sys.stderr)
     with bar("archiving") as move:
         return await back_up(endpoints(settings), open_store(location), catalogued(), folder, move)
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from streams import live, tolerant
+from projections.base import Partition
+from streams import tolerant
 from streams.admin import Broker
 from streams.archive.reader import read_manifest
 from streams.archive.store import LocalFolder, open_store
@@ -19,6 +20,7 @@ from streams.backup.filling import Appender
 from streams.backup.log import Restored, restore_log
 from streams.errors import UserError
 from streams.events.catalogue import TopicSpec
+from streams.log import LogReader
 from streams.topics import topic_ids
 from tests.streams.archive.conftest import PARTITIONS, Topic, numbered, topic
 from tests.streams.archive.test_run import ODD
@@ -53,13 +55,17 @@ class Lost:
         await restore_log(store, self.topic.endpoints, [self.spec], report)
         return report
 
+    async def offsets_at(self, time_ms: int) -> dict[Partition, int]:
+        sources = {Partition(self.topic.name, one) for one in range(PARTITIONS)}
+        async with LogReader.open(self.topic.endpoints) as reader:
+            return await reader.offsets_at(sources, time_ms)
+
     async def records(self) -> list[list[tuple[Any, ...]]]:
         return [await self.topic.consumed(one) for one in range(PARTITIONS)]
 
 
 @pytest.fixture
-def lost(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> Lost:
-    monkeypatch.setattr(live.Live, "_purpose", None)
+def lost(topic: Topic) -> Lost:
     tolerant.install()
     return Lost(topic)
 
@@ -77,10 +83,13 @@ async def test_records_get_their_offsets_and_times_back(lost: Lost) -> None:
     await send_unreadable_name(lost.topic, 1)
     await lost.topic.send(1, *numbered(0, 3_000, text="long enough for several batches " * 20))
     await lost.topic.run()
+    late = [some[-1][1] for some in await lost.records()]
+    found = [await lost.offsets_at(time) for time in late]
     wanted, former = await lost.records(), topic_ids(lost.topic.endpoints, [lost.topic.name])
     lost.lose()
     report = await lost.restore()
     assert await lost.records() == wanted
+    assert [await lost.offsets_at(time) for time in late] == found
     assert (report.due, report.appended, report.topics[0].records) == (3_015, 3_015, 3_015)
     assert report.topics[0].former_id == former[lost.topic.name]
     settings = lost.settings
