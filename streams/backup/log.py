@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from aiokafka.errors import KafkaError
 
 from projections.carrying import Move
-from streams.archive.log import LogReader
+from streams.archive.log import LogReader, find_logs
 from streams.archive.reader import read_manifest
 from streams.archive.store import Store
 from streams.backup.carrying import moves_of
@@ -75,8 +75,9 @@ async def restore_log(
 
     with store.exclusive():
         manifests = [(spec, read_manifest(store, spec.name)) for spec in specs]
+        logs = await asyncio.to_thread(find_logs, endpoints, [spec.name for spec in specs])
         works = [
-            TopicRestore(store, endpoints, spec, manifest)
+            TopicRestore(store, endpoints, spec, manifest, logs.get(spec.name))
             for spec, manifest in manifests
             if manifest is not None
         ]

@@ -39,7 +39,12 @@ class TopicRestore:
     """A topic of the archive, and what the broker has of it."""
 
     def __init__(
-        self, store: Store, endpoints: Endpoints, spec: TopicSpec, manifest: Manifest
+        self,
+        store: Store,
+        endpoints: Endpoints,
+        spec: TopicSpec,
+        manifest: Manifest,
+        log: Log | None,
     ) -> None:
         self.spec = dataclasses.replace(spec, partitions=partitions_of(spec, manifest))
         self.manifest = manifest
@@ -47,7 +52,7 @@ class TopicRestore:
         self._archive = Archive(store.location)
         self._endpoints = endpoints
         self._broker = Broker(endpoints)
-        self._log: Log | None = None
+        self._log = log
         #: Whether it has all records, and this id is in the archive's manifest.
         self.is_whole = False
 
@@ -76,7 +81,6 @@ class TopicRestore:
 
         Raises UserError: it has a topic of this name, and with other records.
         """
-        self._log = await asyncio.to_thread(self._find)
         if self._log is None:
             return
         if self._log.topic_id == self.manifest.topic_ids[-1].topic_id:

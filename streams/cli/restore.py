@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.bars import bar
-from streams.cli.building import tell_decisions
 from streams.cli.running import log_to_stderr
 from streams.errors import UserError
 
@@ -155,10 +154,11 @@ async def _carry_over(settings: Settings, moves: list[Move], why: str | None) ->
     from streams.decisions import operator_of
     from streams.settings import endpoints
 
+    operator = operator_of(settings, why)
     try:
         dsn = endpoints(settings, with_kafka=False).dsn
         async with await connect(dsn, "restore", {}) as connection:
-            return await carry_over(connection, moves, operator_of(settings, why))
+            carried = await carry_over(connection, moves, operator)
     except (UserError, psycopg.OperationalError) as error:
         reason = " ".join(str(error).split())
         print(
@@ -167,6 +167,24 @@ async def _carry_over(settings: Settings, moves: list[Move], why: str | None) ->
             file=sys.stderr,
         )
         return None
+    if carried is not None and carried.decisions:
+        await _tell_decisions(settings)
+    return carried
+
+
+async def _tell_decisions(settings: Settings) -> None:
+    """Send what was decided; where the broker cannot take it yet, a worker does it."""
+    from streams.decisions import send_decisions
+    from streams.settings import endpoints
+
+    try:
+        await send_decisions(endpoints(settings))
+    except UserError as error:
+        print(
+            "tape: the decision is kept in the database, and a worker sends it to "
+            f"system.decisions: {error}",
+            file=sys.stderr,
+        )
 
 
 def _print_log(report: Restored) -> None:
@@ -183,8 +201,6 @@ def _print_carried(carried: Carried | None) -> None:
 
 
 def _end_by(carried: Carried | None) -> None:
-    if carried is not None and carried.decisions:
-        tell_decisions()
     ahead = [] if carried is None else carried.ahead
     for one in ahead:
         print(f"tape: {_told(one)}", file=sys.stderr)

@@ -120,7 +120,7 @@ class Site(Logged):
 
     def lose_broker(self) -> None:
         """Its disk is empty after this."""
-        kafka.stop(self.home)
+        kafka.stop(self.home, deadline_s=0)
         shutil.rmtree(self.home.kafka_folder / "data")
         kafka.start(self.home)
 
@@ -143,10 +143,10 @@ class Site(Logged):
     def migrate(self) -> None:
         asyncio.run(migrate(self.endpoints.dsn, registered()))
 
-    def rebuild(self, patch: pytest.MonkeyPatch, **wishes: Any) -> None:
-        """Rebuilds all in this process, which is quicker than to start some."""
+    def rebuild(self, patch: pytest.MonkeyPatch, *names: str, **wishes: Any) -> None:
+        """Rebuilds these, or all, in this process, which is quicker than to start some."""
         patch.setattr(building, "load_all", self._load_all)
-        for name in PROJECTIONS:
+        for name in names or PROJECTIONS:
             asyncio.run(run.rebuild(name, self.endpoints, run.Wishes(OPERATOR, **wishes), Quiet()))
 
     async def _load_all(self, task: loader.Task, loaded: Any) -> None:

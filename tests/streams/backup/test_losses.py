@@ -20,9 +20,10 @@ def test_a_lost_broker_is_restored_and_all_goes_on(
     before, places = site.contents(), site.places()
     records = site.records("price.ticks")
     site.lose_broker()
-    output = site.tape.output("restore", "log")
+    output = site.tape.output("restore", "log")  # as a user runs it
     assert "price.ticks: " in output
     assert "7 topics restored" in output
+    assert site.home.password() not in output
     assert site.records("price.ticks") == records
     site.project()
     assert (site.contents(), site.places()) == (before, places)
@@ -55,7 +56,10 @@ def test_projections_go_on_from_an_older_database(site: Site) -> None:
     assert (site.contents(), site.places()) == (before, places)
 
 
-@pytest.mark.parametrize("parts", [("log", "database"), ("database", "log")])
+@pytest.mark.parametrize(
+    "parts",
+    [("log", "database"), pytest.param(("database", "log"), marks=pytest.mark.chaos)],
+)
 def test_both_lost_are_restored_in_either_order(site: Site, parts: tuple[str, str]) -> None:
     """The dump is of the topics as they were before the log was restored, with the old ids."""
     site.more(10)
@@ -123,7 +127,7 @@ def test_records_that_were_not_archived_are_never_passed_over(
     with pytest.raises(Refusal, match=r"prices: price\.ticks.* was deleted and made anew"):
         site.project("prices")
     site.project("account", "market")
-    site.rebuild(monkeypatch, accept_gap=True)
+    site.rebuild(monkeypatch, "prices", accept_gap=True)
     site.project()
     (after,) = site.query(counted, "n%")
     assert after["n"] == before["n"] + 40
