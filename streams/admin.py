@@ -92,8 +92,10 @@ class Broker:
         )
         return start, end
 
-    def create(self, specs: Collection[TopicSpec]) -> None:
-        """Makes the topics, on up to three replicas."""
+    def create(
+        self, specs: Collection[TopicSpec], settings: Mapping[str, str] | None = None
+    ) -> None:
+        """Makes the topics, on up to three replicas; `settings` go before the catalogue's."""
         if not specs:
             return
         try:
@@ -102,7 +104,12 @@ class Broker:
             raise self._failure("listing the brokers", error) from error
         replicas = min(_WANTED_REPLICAS, brokers)
         topics = [
-            NewTopic(s.name, s.partitions, replication_factor=replicas, config=s.config())
+            NewTopic(
+                s.name,
+                s.partitions,
+                replication_factor=replicas,
+                config=s.config() | dict(settings or {}),
+            )
             for s in specs
         ]
         for name, future in self._admin.create_topics(topics, operation_timeout=_TIMEOUT_S).items():
@@ -121,6 +128,11 @@ class Broker:
         self._done(future, doing)
         # The controller answers before the broker goes by the new settings.
         self._until(lambda: settings.items() <= self.settings(topic).items(), doing)
+
+    def remove_before(self, partition: TopicPartition) -> None:
+        """Removes what lies before the partition's offset: the log begins there."""
+        (future,) = self._admin.delete_records([partition], request_timeout=_TIMEOUT_S).values()
+        self._done(future, f"removing the first records of topic {partition.topic}")
 
     def _offset(self, partition: TopicPartition, which: Any) -> int:
         asked = {partition: which()}

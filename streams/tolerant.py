@@ -1,18 +1,20 @@
-"""Reading record batches with header names that are not UTF-8.
+"""Reading and writing record batches with header names that are not UTF-8.
 
 aiokafka's parser decodes header names and raises for those that are not UTF-8, each time again,
 so that one such record would stop its partition for good. Here such a batch is read by aiokafka's
 own Python parser, with the undecodable bytes kept as surrogates; the projection dead-letters the
-record. Every other batch goes through the C parser as ever.
+record. Every other batch goes through the C parser as ever. Such a record is written, where a log
+is restored, by aiokafka's own Python builder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aiokafka.consumer import fetcher
-from aiokafka.record.default_records import _DefaultRecordBatchPy
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy, _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
 
 
@@ -78,6 +80,34 @@ class TolerantRecords:
             self._rest[_LENGTH_END + length :],
         )
         return _Batch(batch, data)
+
+
+class _Name(str):
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return super().encode(encoding, "surrogateescape")
+
+
+def batch_of(
+    timestamp: int,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Sequence[tuple[str, bytes | None]],
+) -> Any:
+    """A batch of one record, for aiokafka's producer, with header names as they were read.
+
+    `timestamp` in milliseconds since 1970 UTC.
+    """
+    batch = BatchBuilder(0, 0)
+    builder = _DefaultRecordBatchBuilderPy(
+        2, 0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=0, batch_size=0
+    )
+    batch._builder, batch._set_producer_state = builder, builder.set_producer_state
+    names = [(_Name(name), content) for name, content in headers]
+    batch.append(timestamp=timestamp, key=key, value=value, headers=names)
+    batch.close()
+    return batch
 
 
 def install() -> None:

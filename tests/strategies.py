@@ -23,6 +23,7 @@ from streams.events import (
     GapAccepted,
     Heartbeat,
     LifecycleUnparsed,
+    LogRestored,
     MarkError,
     MarketCandle,
     MarketDescribed,
@@ -490,6 +491,14 @@ decisions: st.SearchStrategy[Event] = st.one_of(
         partition=_numbers,
         from_offset=sequences,
         to_offset=sequences,
+    ),
+    st.builds(
+        LogRestored,
+        **_decision,
+        of_topic=_topics,
+        of_topic_id=st.uuids().map(str),
+        to_topic_id=st.uuids().map(str),
+        reached=_swap["reached"],
     ),
 )
 

@@ -111,6 +111,8 @@ class _Topic:
                 await self._archive(reader, Partition(self._log.topic, partition))
             except NotContinued as problem:
                 self._report.problems.append(str(problem))
+        if self._stored is None:  # it has no records, and an id all the same
+            self._commit(self._manifest)
 
     async def _identify(self, reader: LogReader) -> None:
         """Accept a topic that was made anew if its log holds what was archived, at its place."""

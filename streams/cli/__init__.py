@@ -9,6 +9,7 @@ import typer
 from streams.cli import (
     archive,
     backfill,
+    backup,
     book,
     db,
     dlq,
@@ -21,6 +22,7 @@ from streams.cli import (
     rebuild,
     record,
     replay,
+    restore,
     simulate,
     stack,
     topics,
@@ -66,6 +68,8 @@ app.add_typer(trade.app, name="trade")
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(archive.app, name="archive")
+app.add_typer(restore.app, name="restore")
+app.command(name="backup")(backup.backup)
 app.command(name="doctor")(doctor.doctor)
 app.command(name="up")(up.up)
 app.command(name="worker")(worker.worker)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streams.cli.bars import bar
 from streams.cli.running import log_to_stderr
 from streams.errors import UserError
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from streams.archive.run import Run
     from streams.archive.verify import Verified
 
-__all__ = ["app"]
+__all__ = ["app", "catalogued"]
 
 app = typer.Typer(
     help="The archive: topics' records as Parquet files, kept when Kafka removes them.",
@@ -82,11 +81,11 @@ async def _run(topics: list[str] | None, to: str | None, *, accept_gap: bool) ->
     store = open_store(archive_location(settings))
     broker = endpoints(settings, with_postgres=False)
     report = Run()
-    with _bar("records") as move:
+    with bar("records") as move:
         await archive(
             store,
             broker,
-            topics or _catalogued(),
+            topics or catalogued(),
             report,
             lambda records: move(records, report.due),
             accept_gaps=accept_gap,
@@ -113,7 +112,7 @@ def list_(topics: _Topics = None, place: _Place = None, as_json: _AsJson = False
 
     settings = load_settings(**_given(place))
     store = open_store(archive_location(settings))
-    names = list(dict.fromkeys(topics or [*_catalogued(), *archived_topics(store)]))
+    names = list(dict.fromkeys(topics or [*catalogued(), *archived_topics(store)]))
     try:
         logs = find_logs(endpoints(settings, with_postgres=False), names)
         reached = True
@@ -149,7 +148,7 @@ def verify(topics: _Topics = None, place: _Place = None, as_json: _AsJson = Fals
 
     store = open_store(archive_location(load_settings(**_given(place))))
     found = Verified()
-    with _bar("bytes") as move:
+    with bar("bytes") as move:
         check(store, topics or archived_topics(store), found, move)
     if as_json:
         print(json.dumps({"archive": store.location, **asdict(found)}, indent=2))
@@ -162,7 +161,7 @@ def _given(place: str | None) -> dict[str, str]:
     return {} if place is None else {"archive": place}
 
 
-def _catalogued() -> list[str]:
+def catalogued() -> list[str]:
     """The topics whose history projections need."""
     from streams.events import system_health
     from streams.events.catalogue import TOPICS
@@ -175,20 +174,6 @@ def _end_by(problems: list[str]) -> None:
         print(f"tape: {problem}", file=sys.stderr)
     if problems:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with the remaining time, on standard error if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), Remaining()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _run_as_json(report: Run) -> dict[str, Any]:

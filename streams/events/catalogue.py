@@ -161,6 +161,7 @@ EVENTS: tuple[type[Event], ...] = (
     system_decisions.ProjectionRepaired,
     system_decisions.ProjectionRolledBack,
     system_decisions.GapAccepted,
+    system_decisions.LogRestored,
 )
 
 #: From the `ce_type` of an old version to the function that makes the next version of it.

@@ -144,3 +144,18 @@ class GapAccepted(Decision):
     partition: PartitionNumber
     from_offset: Sequence
     to_offset: Sequence
+
+
+class LogRestored(Decision):
+    """A lost topic was restored from its archive: what was projected of it stands for the new one.
+
+    Offsets below those of `reached` mean the same records under both ids.
+    """
+
+    name: ClassVar[str] = "decision.log_restored"
+    version: ClassVar[int] = 1
+
+    of_topic: TopicName
+    of_topic_id: DecisionId
+    to_topic_id: DecisionId
+    reached: tuple[Reached, ...]

@@ -77,3 +77,11 @@ def test_the_fetcher_takes_its_records_from_where_they_are_installed(
     monkeypatch.setattr(fetcher, "MemoryRecords", original)
     tolerant.install()
     assert fetcher.MemoryRecords is tolerant.TolerantRecords
+
+
+def test_such_a_record_is_written_as_it_was_read() -> None:
+    headers = [("\udcff\udcfe", b"x"), ("b", None)]
+    batch = tolerant.batch_of(5, b"key", None, headers)
+    (read,) = all_records(tolerant.TolerantRecords(bytes(batch._build())))
+    assert (read.timestamp, read.key, read.value) == (5, b"key", None)
+    assert [tuple(header) for header in read.headers] == headers

@@ -154,6 +154,13 @@ GOOD: dict[str, Fields] = {
         "from_offset": 5,
         "to_offset": 9,
     },
+    "decision.log_restored": DECISION
+    | {
+        "of_topic": "price.ticks",
+        "of_topic_id": "5d6e0b8a-4a1e-4d6e-9c53-1f2a3b4c5d6e",
+        "to_topic_id": "6d6e0b8a-4a1e-4d6e-9c53-1f2a3b4c5d6e",
+        "reached": SWAP["reached"],
+    },
 }
 
 #: JSON numbers, other notations, too many digits, a zero with a sign, a NUL.
@@ -201,7 +208,7 @@ REFUSED: dict[str, list[object]] = {
     "tickers": [None, "KXU3", {}, [None], *([ticker] for ticker in NO_TICKER)],
     "raw": [1, {}, "x" * 500_001],
     "reason": [1, "x" * 2001],
-    **dict.fromkeys(["decision_id", "of_topic_id"], NO_UUID),
+    **dict.fromkeys(["decision_id", "of_topic_id", "to_topic_id"], NO_UUID),
     "operator": [None, 1, "", "x" * 201],
     "why": [1, "x" * 2001],
     "projection": [None, 1, "", "Prices", "a b", "x" * 49],
