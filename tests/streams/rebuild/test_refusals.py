@@ -94,6 +94,8 @@ def small_disk(prices: Stage) -> Iterator[str]:
 
 
 def test_a_full_disk_is_said_and_nothing_is_left(prices: Stage, small_disk: str) -> None:
+    prices.fill(5_000, seed=2)
+    prices.project()
     own, prices.dsn = prices.dsn, small_disk
     with pytest.raises(UserError, match="disk is full.*live tables are as they were"):
         prices.rebuild_here()
