@@ -65,8 +65,8 @@ async def _backup(to: Path | None) -> tuple[Path, Backup]:
 
 def _print(place: Path, taken: Backup) -> None:
     for topic in taken.topics:
-        ends = sum(topic.ends.values())
-        print(f"{topic.topic}: archived up to {ends:,} records")
+        ends = ", ".join(f"[{one}] {end}" for one, end in sorted(topic.ends.items()))
+        print(f"{topic.topic}: {f'archived up to {ends}' if ends else 'no records'}")
     size = taken.database.bytes / 1_000_000
     print(f"database: {size:,.1f} MB, with {len(taken.checkpoints)} checkpoints")
     print(f"in {place}, and the archive {taken.archive}")
