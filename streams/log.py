@@ -17,6 +17,7 @@ from projections.base import Batch, Partition
 from streams import tolerant
 from streams.errors import UserError
 from streams.settings import Endpoints
+from streams.topics import topic_ids
 
 __all__ = ["Bounds", "LogReader"]
 
@@ -32,9 +33,10 @@ _POLLS = 120
 class LogReader:
     """One consumer, assigned and not subscribed: it disturbs no group, and commits nothing."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, archive: str | None) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, endpoints: Endpoints) -> None:
         self._consumer = consumer
-        self._archive = archive
+        self._endpoints = endpoints
+        self._archive = endpoints.archive
 
     @classmethod
     @asynccontextmanager
@@ -55,7 +57,7 @@ class LogReader:
             raise _unreachable(endpoints, error) from error
         await asyncio.sleep(0)  # to stop it before its tasks have begun would raise CancelledError
         try:
-            yield cls(consumer, endpoints.archive)
+            yield cls(consumer, endpoints)
         except KafkaError as error:
             raise _unreachable(endpoints, error) from error
         finally:
@@ -123,7 +125,11 @@ class LogReader:
         from streams.archive.reader import Archive  # with it comes a large library
 
         archive = Archive(self._archive)
+        names = {source.topic for source in lacking}
+        ids = await asyncio.to_thread(topic_ids, self._endpoints, names)
         for source, (start, until) in sorted(lacking.items()):
+            if archive.leads_to(source, ids[source.topic], until) > start:
+                continue  # of another topic of that name, or not from there on
             groups = archive.read(source, start, until)
             place = start
             while (records := await asyncio.to_thread(next, groups, None)) is not None:

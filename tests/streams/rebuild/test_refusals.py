@@ -151,3 +151,15 @@ def test_a_generation_that_is_not_what_it_was_cannot_take_over(prices: Stage) ->
         prices.rebuild_here()
     assert prices.generations() == [(1, True)]
     prices.check()
+
+
+def test_a_table_that_is_dropped_by_hand_meanwhile_ends_the_rebuild(prices: Stage) -> None:
+    def drop(phase: str) -> None:
+        if phase == "deriving":
+            prices.execute("drop table prices_2.price_seconds")
+
+    prices.reporter.hook = drop
+    with pytest.raises(UserError, match='"price_seconds" does not exist; the live tables are as'):
+        prices.rebuild_here()
+    assert prices.generations() == [(1, True)]
+    prices.check()
