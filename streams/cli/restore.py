@@ -72,7 +72,8 @@ def database(
     place: Annotated[
         Path | None,
         typer.Option(
-            "--from", help="A backup's folder, or one of several: the newest. [default: backups]"
+            "--from",
+            help="A backup's folder, or that of several: the newest. Else `backups` in TAPE_HOME.",
         ),
     ] = None,
     why: _Why = None,
