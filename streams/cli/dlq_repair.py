@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli import dlq_choice as choice
+from streams.cli.bars import bar
 from streams.cli.dlq_choice import MOST, AsJson, endpoints_of
 from streams.cli.running import log_to_stderr
 from streams.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from projections.decisions import Operator
     from streams.redrive import Redriven
     from streams.reports.dead_letters import Chosen
@@ -69,22 +68,25 @@ async def _retry(chosen: Chosen, limit: int, why: str | None) -> tuple[Retried, 
     endpoints, operator = endpoints_of(), _operator(why)
     retried, redriven = retry.Retried(), redrive.Redriven()
     try:
-        with _progress() as progress:
-            task = progress.add_task("frames", total=None)
-
-            def move(frames: int) -> None:
-                progress.update(task, completed=retried.frames, total=frames)
-
-            await retry.retry(chosen, endpoints, operator, limit, retried, move)
+        with bar("frames") as moved:
+            await retry.retry(
+                chosen,
+                endpoints,
+                operator,
+                limit,
+                retried,
+                lambda frames: moved(retried.frames, frames),
+            )
         if limit > retried.frames:
-            with _progress() as progress:
-                task = progress.add_task("records", total=None)
-
-                def step(records: int) -> None:
-                    progress.update(task, completed=redriven.records, total=records)
-
-                rest = limit - retried.frames
-                await redrive.redrive(chosen, endpoints, operator, rest, redriven, step)
+            with bar("records") as moved:
+                await redrive.redrive(
+                    chosen,
+                    endpoints,
+                    operator,
+                    limit - retried.frames,
+                    redriven,
+                    lambda records: moved(redriven.records, records),
+                )
     finally:
         if retried.read or redriven.projected:
             await _tell(endpoints)
@@ -141,13 +143,10 @@ async def _discard(chosen: Chosen, endpoints: Endpoints, operator: Operator, mos
     from streams.discard import discard
 
     try:
-        with _progress() as progress:
-            task = progress.add_task("dead letters", total=most)
-
-            def move(discarded: int) -> None:
-                progress.update(task, completed=discarded)
-
-            return await discard(chosen, endpoints, operator, most, move)
+        with bar("dead letters") as moved:
+            return await discard(
+                chosen, endpoints, operator, most, lambda discarded: moved(discarded, most)
+            )
     finally:
         await _tell(endpoints)
 
@@ -169,25 +168,3 @@ async def _tell(endpoints: Endpoints) -> None:
             await send_decisions(endpoints)
     except UserError as error:
         print(f"tape: what was decided is sent later, for now: {error}", file=sys.stderr)
-
-
-def _progress() -> Progress:
-    """A bar with the remaining time, on standard error if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )

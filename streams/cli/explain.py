@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streams.cli.bars import bar
 from streams.cli.running import parse_time
-from streams.cli.scanning import scanning
 from streams.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def explain(
     from streams.settings import endpoints, load_settings
 
     question = Question(table, key, kafka_key or ())
-    with scanning(f"{table}: reading the log") as moved:
+    with bar(f"{table}: reading the log") as moved:
         found = asyncio.run(run(question, limit, endpoints(load_settings()), moved))
     if as_json:
         print(to_json(_explanation_value(found)))
@@ -91,7 +91,7 @@ def at(
     if until > datetime.now(UTC):
         raise UserError(f"TIME {time!r} is in the future")
     question = Question(table, key, kafka_key or ())
-    with scanning(f"{table}: reading the log") as moved:
+    with bar(f"{table}: reading the log") as moved:
         known, row = asyncio.run(row_at(question, until, endpoints(load_settings()), moved))
     if as_json:
         print(to_json({**_known_value(known), "time": until, "row": row}))

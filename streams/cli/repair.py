@@ -8,9 +8,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from streams.cli.bars import bar
 from streams.cli.building import tell_decisions
 from streams.cli.running import parse_time
-from streams.cli.scanning import scanning
 from streams.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def repair(
     affected = _affected(only, since)
     settings = load_settings()
     at, operator = endpoints(settings), operator_of(settings, why)
-    with scanning(f"{name}: reading the log") as moved:
+    with bar(f"{name}: reading the log") as moved:
         outcome = asyncio.run(run(name, affected, at, operator, moved, accept_gap=accept_gap))
     tell_decisions()
     if as_json:

@@ -14,7 +14,8 @@ from streams.live import replaying
 
 if TYPE_CHECKING:
     from projections.comparison import Compared, Difference
-    from streams.rebuild.verify import Place, Verified
+    from streams.rebuild.verify import Verified
+    from streams.tracing import Place
 
 __all__ = ["verify"]
 

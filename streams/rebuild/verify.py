@@ -27,20 +27,9 @@ from streams.rebuild.faults import explaining
 from streams.rebuild.history import lacking
 from streams.rebuild.source import find_source
 from streams.settings import Endpoints
+from streams.tracing import Place
 
-__all__ = ["Place", "Verified", "verify"]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in the log the record behind a row stands."""
-
-    topic: str
-    partition: int
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}[{self.partition}]@{self.offset}"
+__all__ = ["Verified", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
