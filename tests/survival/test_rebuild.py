@@ -47,7 +47,7 @@ def on_each_step(*short: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("step", steps)
 
 
-@on_each_step(*STEPS)
+@on_each_step("loading", "loader", "in_swap", "swapped")
 def test_prices_survive_a_rebuild_that_is_killed(scene: Scene, step: str) -> None:
     survive(scene, "prices", step)
 
