@@ -10,16 +10,17 @@ from psycopg.rows import class_row
 from projections.base import Connection, Partition
 from projections.errors import Refusal
 
-# What the live generation has not come to yet, it may refuse as well.
+# What the live generation has not come to yet, it may refuse as well; what it never read at all (in
+# a new database) too. Of a topic that was made anew it has other records.
 _MORE = """
 select b.topic, b.partition, b."offset", b.error, count(*) over () as in_all
 from public.built_dead_letters as b
 join public.generations as g on g.projection = b.projection and g.is_current
-left join public.checkpoints as c
+join public.checkpoints as c
     on c.projection = g.projection and c.generation = g.generation
-    and c.topic_id = b.topic_id and c.partition = b.partition
+    and c.topic = b.topic and c.partition = b.partition
 where b.projection = %s and b.generation = %s
-    and (c.next_offset > b."offset" or c.next_offset is null)
+    and (c.next_offset > b."offset" or c.topic_id <> b.topic_id)
     and not exists (
         select from public.dead_letters as d
         where d.projection = b.projection and d.topic_id = b.topic_id

@@ -17,7 +17,7 @@ from projections.market.log import LogRow
 from projections.market.markets import Life
 from projections.market.quotes import FIELDS, TOTALS
 from projections.market.reading import Facts
-from streams.events import MarketDescribed, MarketDetermined, MarketTicker
+from streams.events import MarketDescribed, MarketDetermined, MarketSettled, MarketTicker
 from streams.events.types import moment
 
 _OF_BOOK = (
@@ -29,6 +29,7 @@ _FOLLOWED = "newer quotes of its market followed, which do not say all that it s
 _MOVES = "it moves a total, which counts in its place only, and newer quotes of its market followed"
 _NEWS = "newer descriptions of its market followed"
 _TIED = "what its market was told of the same time may have followed it"
+_RESOLVED = "a newer status of its market followed, which may not stand behind a settlement"
 _CONTRADICTED = "another result of its market was told"
 
 # What was refused is not in the log.
@@ -97,5 +98,7 @@ async def _check_life(connection: Connection, life: Life) -> None:
             raise OutOfPlace(_NEWS)
     elif time in {known["status_at"], known["result_at"]}:
         raise OutOfPlace(_TIED)
+    elif isinstance(life, MarketSettled) and (known["status_at"] or time) > time:
+        raise OutOfPlace(_RESOLVED)
     elif isinstance(life, MarketDetermined) and known["result"] not in {None, life.result}:
         raise OutOfPlace(_CONTRADICTED)

@@ -47,7 +47,7 @@ def on_each_step(*short: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("step", steps)
 
 
-@on_each_step("loading", "loader", "in_swap", "swapped")
+@on_each_step("loading", "in_swap")
 def test_prices_survive_a_rebuild_that_is_killed(scene: Scene, step: str) -> None:
     survive(scene, "prices", step)
 
@@ -59,6 +59,6 @@ def test_the_account_survives_a_rebuild_that_is_killed(
     survive(account_scene, "account", step)
 
 
-@on_each_step("in_swap")
+@on_each_step()
 def test_the_market_survives_a_rebuild_that_is_killed(market_scene: MarketScene, step: str) -> None:
     survive(market_scene, "market", step)

@@ -187,6 +187,11 @@ def test_late_news_of_a_market_makes_no_row_wrong(migrated_dsn: str, cases: list
     check(migrated_dsn, *cases)
 
 
+def test_a_late_settlement_behind_a_newer_result_is_left(migrated_dsn: str) -> None:
+    events = [settled(2), determined(4, result="yes", value=None)]
+    assert [one.kind for one in check(migrated_dsn, (events, 0))] == ["left"]
+
+
 def test_news_that_were_followed(migrated_dsn: str) -> None:
     described_first = described(0, title="a")
     projected: list[list[Event]] = [

@@ -42,7 +42,9 @@ def told(draw: st.DrawFn) -> Event:
     if draw(st.booleans()):
         return quote(at, sequence, bid=Decimal(number + 1))
     price = Decimal(draw(st.sampled_from(["1", "2"])))
-    return trade(at, trade_id=str(number % 4), price=price, sequence=sequence)
+    # A channel may not give a trade's sequence, but none gives another.
+    told_at = None if sequence is None else number % 4
+    return trade(at, trade_id=str(number % 4), price=price, sequence=told_at)
 
 
 @st.composite

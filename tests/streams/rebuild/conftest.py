@@ -42,18 +42,18 @@ def make_stage(
 
 @pytest.fixture
 def prices(make_stage: Callable[[type[Stage]], Stage]) -> Stage:
-    """Prices, with a log of 3,000 records, projected."""
+    """Prices, with a log of 1,500 records, projected."""
     stage = make_stage(Prices)
-    stage.fill(3_000)
+    stage.fill(1_500)
     stage.project()
     return stage
 
 
 @pytest.fixture
 def account(make_stage: Callable[[type[Stage]], Stage]) -> Stage:
-    """Trade lives, with a log of 700 records, projected."""
+    """Trade lives, with a log of 500 records, projected."""
     stage = make_stage(Account)
-    stage.fill(700)
+    stage.fill(500)
     stage.project()
     return stage
 
@@ -62,7 +62,7 @@ def account(make_stage: Callable[[type[Stage]], Stage]) -> Stage:
 def tally(make_stage: Callable[[type[Stage]], Stage]) -> Stage:
     """The same log as `prices`, tallied."""
     stage = make_stage(Tallied)
-    stage.fill(3_000)
+    stage.fill(1_500)
     stage.project()
     return stage
 
