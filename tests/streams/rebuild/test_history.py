@@ -56,7 +56,7 @@ def test_an_archive_and_a_truncated_log_rebuild_all(prices: Stage, tmp_path: Pat
     prices.fill(300, seed=2)
     prices.project()
     wanted = prices.contents()
-    forget(prices, 200)
+    forget(prices, 100)
     prices.execute("truncate prices_1.price_history")
     prices.rebuild_here()
     assert prices.contents() == wanted
