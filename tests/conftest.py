@@ -19,6 +19,9 @@ from streams.embedded.stack import StackInfo
 
 _PREFIX = "tickertape-tests-"
 
+# Brokers of tests live for seconds: to compile their code twice costs more than it gives.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+
 # Set by the run's first process and inherited by pytest-xdist's workers.
 _RUN_FOLDER = "TICKERTAPE_TEST_RUN"
 _run_folder_key = pytest.StashKey[Path]()

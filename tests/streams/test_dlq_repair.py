@@ -31,6 +31,8 @@ from tests.projections.logs import TOPIC_ID, log_of, rows, trade, unreadable
 from tests.projections.redriven import older, project
 from tests.streams.tape import Tape, records_of
 
+pytestmark = pytest.mark.chaos
+
 
 @pytest.fixture(scope="module")
 def brokers_with_topics(stack: StackInfo) -> str:

@@ -47,12 +47,12 @@ def on_each_step(*short: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("step", steps)
 
 
-@on_each_step("loading", "in_swap")
+@on_each_step("in_swap")
 def test_prices_survive_a_rebuild_that_is_killed(scene: Scene, step: str) -> None:
     survive(scene, "prices", step)
 
 
-@on_each_step("in_swap")
+@on_each_step()
 def test_the_account_survives_a_rebuild_that_is_killed(
     account_scene: AccountScene, step: str
 ) -> None:

@@ -22,6 +22,8 @@ from tests.streams.archive import archive_process
 from tests.streams.archive.conftest import Topic, numbered
 from tests.streams.tape import ROOT, Tape
 
+pytestmark = pytest.mark.chaos
+
 
 @pytest.fixture
 def tape(topic: Topic) -> Tape:
@@ -114,6 +116,7 @@ def start(topic: Topic) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.chaos
 def test_a_killed_run_is_completed_by_the_next(topic: Topic) -> None:
     """Killed twice, each time once it has written something more."""
     asyncio.run(topic.send(0, *numbered(10, 5_000)))

@@ -24,6 +24,8 @@ from streams.topics import topic_ids
 from tests.streams.archive.conftest import Topic, numbered, topic
 from tests.streams.tape import execute
 
+pytestmark = pytest.mark.chaos
+
 __all__ = ["topic"]
 
 LISTED = """

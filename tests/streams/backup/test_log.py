@@ -25,6 +25,8 @@ from streams.topics import topic_ids
 from tests.streams.archive.conftest import PARTITIONS, Topic, numbered, topic
 from tests.streams.archive.test_run import ODD
 
+pytestmark = pytest.mark.chaos
+
 __all__ = ["topic"]
 
 DAY_MS = 86_400_000

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from projections.carrying import Move
 from streams.archive.manifest import Manifest, TopicId
 from streams.backup.carrying import moves_of
+
+pytestmark = pytest.mark.chaos
 
 FIRST, SECOND, THIRD = (f"00000000-0000-0000-0000-00000000000{number}" for number in range(3))
 

@@ -24,6 +24,8 @@ from tests.projections.market.projected import TICKER as QUOTED
 from tests.streams.rebuild.logged import Logged, Row
 from tests.streams.rebuild.told import OTHER, SECOND, account, market, price, prices
 
+pytestmark = pytest.mark.chaos
+
 PRICES, MARKET, HELD = prices(), market(), account()
 SECONDS = ("price_seconds", "coinbase", "BTC-USD", SECOND)
 KRAKENS = "venue = 'kraken' and symbol = 'BTC-USD'"
