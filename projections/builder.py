@@ -97,8 +97,8 @@ class Builder:
         async with self._unit.transaction():
             await indexes.set_aside(self._unit, self.projection.bulk_tables)
 
-    async def claim(self, partitions: Mapping[Partition, LogStart]) -> dict[Partition, Checkpoint]:
-        """Take over partitions of this generation, and return where to go on.
+    async def claim(self, partitions: Mapping[Partition, LogStart]) -> None:
+        """Take over partitions of this generation; `claims` says where to go on.
 
         Raises Refusal for a topic that was made anew meanwhile.
         """
@@ -107,7 +107,6 @@ class Builder:
         )
         self.projection.forget()
         self._topic_ids |= {source.topic: part.topic_id for source, part in partitions.items()}
-        return dict(self.claims)
 
     async def load(self, batches: Sequence[Batch], decoded: Decoded[Any] | None = None) -> None:
         """Load batches while nothing is derived yet; see Projection.load."""

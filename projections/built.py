@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg.rows import class_row
@@ -84,17 +84,10 @@ class More:
     in_all: int
 
 
-async def more_than_live(
-    connection: Connection, projection: str, generation: int
-) -> Sequence[More]:
-    """The first few records that this generation refused and the live one did not."""
-    async with connection.cursor(row_factory=class_row(More)) as cursor:
-        return await (await cursor.execute(_MORE, [projection, generation])).fetchall()
-
-
 async def check_none_more(connection: Connection, projection: str, generation: int) -> None:
     """Raise Refusal where this generation refused records that the live one did not."""
-    more = await more_than_live(connection, projection, generation)
+    async with connection.cursor(row_factory=class_row(More)) as cursor:
+        more = await (await cursor.execute(_MORE, [projection, generation])).fetchall()
     if more:
         shown = "; ".join(f"{one.topic}[{one.partition}]@{one.offset}: {one.error}" for one in more)
         raise Refusal(

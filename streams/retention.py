@@ -15,7 +15,6 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as Assigned
 from aiokafka.errors import KafkaError
-from confluent_kafka import TopicPartition
 
 from projections import checkpoint
 from projections.base import Partition
@@ -23,9 +22,10 @@ from projections.checkpoint import Standing
 from projections.database import connect
 from streams import tolerant
 from streams.admin import Broker
+from streams.archive.joining import with_archive
 from streams.errors import UserError
 from streams.settings import Endpoints
-from streams.topics import topic_ids
+from streams.topics import partition_bounds, topic_ids
 
 __all__ = ["SOON_H", "Check", "Fault", "Kept", "Log", "Missing", "Offsets"]
 __all__ += ["check", "missing", "read_logs"]
@@ -226,17 +226,16 @@ def read_logs(endpoints: Endpoints, topics: Collection[str]) -> dict[Partition, 
     """
     broker = Broker(endpoints)
     ids = topic_ids(endpoints, topics)
-    found = {}
-    for name, topic in broker.describe(topics).items():
-        settings = broker.settings(name)
-        for partition in topic.partitions:
-            found[Partition(name, partition.id)] = Log(
-                ids[name],
-                Offsets(*broker.bounds(TopicPartition(name, partition.id))),
-                int(settings["retention.ms"]),
-                int(settings["retention.bytes"]),
-            )
-    return found
+    settings = {name: broker.settings(name) for name in ids}
+    return {
+        Partition(name, partition): Log(
+            ids[name],
+            Offsets(*bounds),
+            int(settings[name]["retention.ms"]),
+            int(settings[name]["retention.bytes"]),
+        )
+        for (name, partition), bounds in partition_bounds(endpoints, topics).items()
+    }
 
 
 async def check(endpoints: Endpoints, projections: Mapping[str, Collection[str]]) -> list[Check]:
@@ -281,16 +280,10 @@ async def check(endpoints: Endpoints, projections: Mapping[str, Collection[str]]
 
 def _with_archive(endpoints: Endpoints, logs: Mapping[Partition, Log]) -> dict[Partition, Offsets]:
     """What a rebuild has of each partition. Raises UserError: the archive is damaged."""
+    ids = {source.topic: log.topic_id for source, log in logs.items()}
     held = {source: log.offsets for source, log in logs.items()}
-    if endpoints.archive is None or not any(one.first for one in held.values()):
-        return held
-    from streams.archive.reader import Archive  # with it comes a large library
-
-    archive = Archive(endpoints.archive)
-    return {
-        source: Offsets(archive.leads_to(source, logs[source].topic_id, first), until)
-        for source, (first, until) in held.items()
-    }
+    joined = with_archive(endpoints.archive, ids, held)
+    return {source: Offsets(*bounds) for source, bounds in joined.items()}
 
 
 def _of(topics: Collection[str], logs: Mapping[Partition, Log]) -> list[Partition]:

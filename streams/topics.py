@@ -21,7 +21,7 @@ from streams.events.catalogue import TOPICS, TopicSpec, dead_letter_spec
 from streams.settings import Endpoints
 
 __all__ = ["Difference", "MissingTopic", "TopicState"]
-__all__ += ["ensure_topics", "record_counts", "topic_ids", "topic_states"]
+__all__ += ["ensure_topics", "partition_bounds", "record_counts", "topic_ids", "topic_states"]
 
 
 class MissingTopic(UserError):
@@ -108,13 +108,25 @@ def record_counts(endpoints: Endpoints, names: Collection[str]) -> dict[str, int
 
     Raises UserError when the broker is out of reach.
     """
-    broker = Broker(endpoints)
     counts = dict.fromkeys(names, 0)
-    for description in broker.describe(names).values():
-        for partition in description.partitions:
-            start, end = broker.bounds(TopicPartition(description.name, partition.id))
-            counts[description.name] += end - start
+    for (name, _), (start, end) in partition_bounds(endpoints, names).items():
+        counts[name] += end - start
     return counts
+
+
+def partition_bounds(
+    endpoints: Endpoints, names: Collection[str]
+) -> dict[tuple[str, int], tuple[int, int]]:
+    """The first offset and the one behind the last, by topic and partition, of what exists.
+
+    Raises UserError when the broker is out of reach.
+    """
+    broker = Broker(endpoints)
+    return {
+        (topic.name, partition.id): broker.bounds(TopicPartition(topic.name, partition.id))
+        for topic in broker.describe(names).values()
+        for partition in topic.partitions
+    }
 
 
 def _specs() -> dict[str, TopicSpec]:

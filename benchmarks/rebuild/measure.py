@@ -14,9 +14,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psutil
@@ -79,7 +80,7 @@ def rounds(info: StackInfo, count: int) -> Iterator[Round]:
     """So many rounds; `prepare` comes before."""
     for _ in range(count):
         copy = _copy(info.dsn)
-        with _reading(info.dsn) as longest:
+        with _watching(info.dsn, _read, 0.005) as longest:
             rebuild, outcome, memory = _tape(info, "rebuild", "prices", "--json")
         verify, found, _ = _tape(info, "verify", "prices", "--json")
         if found[0]["first"] is not None:
@@ -105,7 +106,7 @@ def live(info: StackInfo, at: Endpoints) -> Live:
     load.start()
     try:
         _wait_until_caught_up(at)
-        with _lagging(at) as longest:
+        with _watching(at.dsn, partial(_lag, at), 0.05) as longest:
             seconds, _, _ = _tape(info, "rebuild", "prices", "--json")
             time.sleep(3)
         return Live(seconds, longest[0])
@@ -181,46 +182,38 @@ def _copy(dsn: str) -> float:
 
 
 @contextmanager
-def _reading(dsn: str) -> Iterator[list[float]]:
-    """A reader in a thread; the list's item is the longest that it waited for an answer."""
-    longest, done = [0.0], threading.Event()
+def _watching(
+    dsn: str, look: Callable[[psycopg.Connection[Any]], float], every: float
+) -> Iterator[list[float]]:
+    """Looks now and then (seconds), in a thread; the list's item is the most that it gave."""
+    most, done = [0.0], threading.Event()
 
-    def read() -> None:
+    def run() -> None:
         with psycopg.connect(dsn, autocommit=True) as connection:
             while not done.is_set():
-                began = time.monotonic()
-                connection.execute("select * from latest_price").fetchall()
-                longest[0] = max(longest[0], time.monotonic() - began)
-                time.sleep(0.005)
+                most[0] = max(most[0], look(connection))
+                time.sleep(every)
 
-    thread = threading.Thread(target=read)
+    thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield longest
+        yield most
     finally:
         done.set()
         thread.join()
 
 
-@contextmanager
-def _lagging(at: Endpoints) -> Iterator[list[float]]:
-    """The list's item is the most that the live checkpoints were behind, in seconds of load."""
-    longest, done = [0.0], threading.Event()
+def _read(connection: psycopg.Connection[Any]) -> float:
+    """How many seconds a reader waited for an answer."""
+    began = time.monotonic()
+    connection.execute("select * from latest_price").fetchall()
+    return time.monotonic() - began
 
-    def look() -> None:
-        with psycopg.connect(at.dsn, autocommit=True) as connection:
-            while not done.is_set():
-                ends = record_counts(at, [_TOPIC])[_TOPIC]
-                longest[0] = max(longest[0], (ends - _projected(connection)) / PER_SECOND)
-                time.sleep(0.05)
 
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield longest
-    finally:
-        done.set()
-        thread.join()
+def _lag(at: Endpoints, connection: psycopg.Connection[Any]) -> float:
+    """How far the live checkpoints are behind, in seconds of load."""
+    ends = record_counts(at, [_TOPIC])[_TOPIC]
+    return (ends - _projected(connection)) / PER_SECOND
 
 
 def _projected(connection: psycopg.Connection[Any]) -> int:

@@ -10,14 +10,12 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
-from confluent_kafka import TopicPartition as AdminPartition
 
 from projections.base import Partition
 from streams import tolerant
-from streams.admin import Broker
 from streams.errors import UserError
 from streams.settings import Endpoints
-from streams.topics import topic_ids
+from streams.topics import partition_bounds, topic_ids
 
 __all__ = ["Log", "LogReader", "find_logs"]
 
@@ -45,17 +43,11 @@ class Log:
 
 def find_logs(endpoints: Endpoints, names: Collection[str]) -> dict[str, Log]:
     """Those of the topics that the broker has. Raises UserError when it is out of reach. Blocks."""
-    broker = Broker(endpoints)
-    found = broker.describe(names)
-    ids = topic_ids(endpoints, found)
-    return {
-        name: Log(
-            name,
-            ids[name],
-            {one.id: broker.bounds(AdminPartition(name, one.id)) for one in found[name].partitions},
-        )
-        for name in found
-    }
+    bounds: dict[str, dict[int, tuple[int, int]]] = {}
+    for (name, partition), held in partition_bounds(endpoints, names).items():
+        bounds.setdefault(name, {})[partition] = held
+    ids = topic_ids(endpoints, bounds)
+    return {name: Log(name, ids[name], held) for name, held in bounds.items()}
 
 
 class LogReader:

@@ -8,15 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from zlib import crc32
 
-from psycopg import errors
-
 from projections import generation
 from projections.base import Connection
 from projections.database import connect
 from projections.generation import Generation, StillUsed
+from projections.swap import BUSY
 from streams.errors import UserError
 
-__all__ = ["alone", "clean", "drop", "drop_quietly", "left_over"]
+__all__ = ["alone", "clean", "drop", "drop_quietly"]
 
 #: The first half of the advisory lock; the second is a hash of the projection's name.
 _LOCK = 0x7265_6275
@@ -53,15 +52,6 @@ async def alone(projection: str, dsn: str) -> AsyncIterator[Connection]:
         yield connection
 
 
-async def left_over(connection: Connection, projection: str | None = None) -> list[Generation]:
-    """Generations that were never finished; some may just be being built."""
-    return [
-        one
-        for one in await generation.read_all(connection)
-        if one.is_unfinished and projection in (None, one.projection)
-    ]
-
-
 async def clean(connection: Connection, projection: str) -> tuple[list[Generation], list[str]]:
     """Drop what unfinished rebuilds of this projection left; the caller keeps others out.
 
@@ -69,7 +59,9 @@ async def clean(connection: Connection, projection: str) -> tuple[list[Generatio
     """
     await connection.execute(_END_OTHERS, [f"tickertape {projection} rebuild%"])
     dropped, reasons = [], []
-    for one in await left_over(connection, projection):
+    for one in await generation.read_all(connection):
+        if one.projection != projection or not one.is_unfinished:
+            continue
         reason = await drop(connection, projection, one.generation)
         if reason is None:
             dropped.append(one)
@@ -86,7 +78,7 @@ async def drop(connection: Connection, projection: str, number: int) -> str | No
             await generation.drop(connection, projection, number)
         except StillUsed as error:
             return str(error)
-        except (errors.LockNotAvailable, errors.DeadlockDetected):
+        except BUSY:
             if time.monotonic() > deadline:
                 schema = generation.schema_name(projection, number)
                 return f"{schema} stays, because someone has been reading it for {_PATIENCE:.0f} s"

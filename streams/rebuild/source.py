@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import TopicPartition
-
 from projections.base import Partition, Projection
 from projections.checkpoint import LogStart
-from streams.admin import Broker
+from streams.archive.joining import with_archive
 from streams.log import Bounds
 from streams.settings import Endpoints
-from streams.topics import topic_ids
+from streams.topics import partition_bounds, topic_ids
 
 __all__ = ["Source", "find_source"]
 
@@ -54,18 +52,6 @@ async def find_source(projection: Projection[Any], at: Endpoints) -> Source:
 
 def _find(projection: Projection[Any], at: Endpoints) -> Source:
     ids = topic_ids(at, projection.topics)
-    broker = Broker(at)
-    bounds = {
-        Partition(topic.name, part.id): broker.bounds(TopicPartition(topic.name, part.id))
-        for topic in broker.describe(projection.topics).values()
-        for part in topic.partitions
-    }
-    if at.archive is not None and any(first for first, _ in bounds.values()):
-        from streams.archive.reader import Archive  # with it comes a large library
-
-        archive = Archive(at.archive)
-        bounds = {
-            source: (archive.leads_to(source, ids[source.topic], first), until)
-            for source, (first, until) in bounds.items()
-        }
-    return Source(ids, dict(sorted(bounds.items())))
+    found = partition_bounds(at, projection.topics)
+    bounds = {Partition(*place): held for place, held in sorted(found.items())}
+    return Source(ids, with_archive(at.archive, ids, bounds))

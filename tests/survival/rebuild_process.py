@@ -9,7 +9,6 @@ The task is one JSON object: {"topics", "projection", "step"}; `topics` as for a
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import signal
@@ -20,9 +19,8 @@ from typing import Any
 import projections
 from projections import built, names
 from projections.builder import Builder
-from streams.events import catalogue
 from streams.rebuild import building, loader, loading, run
-from tests.survival.worker_process import PROJECTIONS, around
+from tests.survival.worker_process import PROJECTIONS, around, replace_topics
 
 _TASK = "TICKERTAPE_REBUILD_TASK"
 
@@ -88,12 +86,7 @@ def main() -> int:
     os.environ[_TASK] = text
     task = json.loads(text)
     topics: dict[str, str] = task["topics"]
-    own = [
-        dataclasses.replace(spec, name=topics[spec.name])
-        for spec in catalogue.TOPICS
-        if spec.name in topics
-    ]
-    catalogue.TOPICS = (*own, *catalogue.TOPICS)
+    replace_topics(topics)
     name = task["projection"]
     projection = type(name.title(), (PROJECTIONS[name],), {"topics": tuple(topics.values())})
     registered: Any = {**projections.PROJECTIONS, name: projection}

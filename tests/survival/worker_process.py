@@ -170,17 +170,22 @@ def announce_signal_handlers() -> None:
     faust.Worker.install_signal_handlers = installed
 
 
-def main() -> int:
-    log_to_stderr()
-    announce_signal_handlers()
-    task = json.loads(sys.argv[1])
-    topics: dict[str, str] = task["topics"]
+def replace_topics(topics: dict[str, str]) -> None:
+    """Put a scene's topics before those of the catalogue that they take the place of."""
     own = [
         dataclasses.replace(spec, name=topics[spec.name])
         for spec in catalogue.TOPICS
         if spec.name in topics
     ]
     catalogue.TOPICS = (*own, *catalogue.TOPICS)
+
+
+def main() -> int:
+    log_to_stderr()
+    announce_signal_handlers()
+    task = json.loads(sys.argv[1])
+    topics: dict[str, str] = task["topics"]
+    replace_topics(topics)
     streams.app.group_name = lambda projection: f"{task['group']}-{projection}"
     if task["step_by_step"]:
         unit.SMALL_UNIT = 0

@@ -40,31 +40,29 @@ def make_stage(
         stage.tear_down()
 
 
+def projected(stage: Stage, count: int) -> Stage:
+    """The stage with a log of so many records, projected."""
+    stage.fill(count)
+    stage.project()
+    return stage
+
+
 @pytest.fixture
 def prices(make_stage: Callable[[type[Stage]], Stage]) -> Stage:
     """Prices, with a log of 1,500 records, projected."""
-    stage = make_stage(Prices)
-    stage.fill(1_500)
-    stage.project()
-    return stage
+    return projected(make_stage(Prices), 1_500)
 
 
 @pytest.fixture
 def account(make_stage: Callable[[type[Stage]], Stage]) -> Stage:
     """Trade lives, with a log of 500 records, projected."""
-    stage = make_stage(Account)
-    stage.fill(500)
-    stage.project()
-    return stage
+    return projected(make_stage(Account), 500)
 
 
 @pytest.fixture
 def tally(make_stage: Callable[[type[Stage]], Stage]) -> Stage:
     """The same log as `prices`, tallied."""
-    stage = make_stage(Tallied)
-    stage.fill(1_500)
-    stage.project()
-    return stage
+    return projected(make_stage(Tallied), 1_500)
 
 
 @pytest.fixture(scope="session")
