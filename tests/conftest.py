@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from streams.embedded import stack as embedded
@@ -65,6 +66,13 @@ def remove_stack(path: Path) -> None:
     embedded.stop(path)
     shutil.rmtree(home.postgres_folder, ignore_errors=True)
     shutil.rmtree(path)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command that runs in this process sends logs to a standard error that ends with its test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

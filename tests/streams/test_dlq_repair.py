@@ -20,7 +20,7 @@ from projections.database import connect
 from projections.decisions import Operator, record
 from projections.prices import Prices
 from streams import admin
-from streams.cli import app, dlq_repair
+from streams.cli import app
 from streams.decisions import send_decisions
 from streams.embedded.stack import StackInfo
 from streams.errors import UserError
@@ -86,7 +86,6 @@ def here(endpoints: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     settings = {"HOME": str(tmp_path), "BROKERS": endpoints.brokers, "DSN": endpoints.dsn}
     for name, value in {**settings, "OPERATOR": "ann"}.items():
         monkeypatch.setenv(f"TAPE_{name}", value)
-    monkeypatch.setattr(dlq_repair, "log_to_stderr", lambda: None)  # it would outlast the test
     return Here()
 
 

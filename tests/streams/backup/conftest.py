@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from streams import live
-from streams.cli import backup, restore
 from tests.conftest import make_home, remove_stack
 from tests.streams.backup.site import Site
 
@@ -27,5 +26,3 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def commands_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands that run in this process leave nothing behind in it."""
     monkeypatch.setattr(live.Live, "_purpose", None)
-    for command in (backup, restore):
-        monkeypatch.setattr(command, "log_to_stderr", lambda: None)
