@@ -13,6 +13,7 @@ from psycopg import sql
 
 from projections.database import connect
 from projections.deadletter import headers_of
+from streams.clients import running
 from streams.events.catalogue import MAX_MESSAGE_BYTES, dead_letter_topic
 from streams.settings import Endpoints
 
@@ -62,7 +63,7 @@ async def _produce(rows: list[Any], projection: str, endpoints: Endpoints) -> No
         max_request_size=MAX_MESSAGE_BYTES,
         **endpoints.kafka,
     )
-    async with producer:
+    async with running(producer):
         sending = []
         for name, partition, offset, _, key, stored, value, error in rows:
             about = _about(projection, name, partition, offset, error)

@@ -28,6 +28,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from streams.clients import until_closed
 from streams.errors import UserError
 from streams.events.codec import EncodedEvent
 from streams.settings import Endpoints
@@ -193,7 +194,7 @@ class Link:
         try:
             await client.start()
         except BaseException:
-            await client.stop()
+            await until_closed(client.stop())
             raise
         self.client = client
 
@@ -222,7 +223,7 @@ class Link:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         for client in abandoned:
-            await _abandon(client)
+            await until_closed(_abandon(client))
 
     def _retire(self, client: AIOKafkaProducer) -> None:
         task = asyncio.create_task(_leave(client))

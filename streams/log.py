@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projections.base import Batch, Partition
 from streams import tolerant
+from streams.clients import running
 from streams.errors import UserError
 from streams.settings import Endpoints
 from streams.topics import topic_ids
@@ -51,17 +52,10 @@ class LogReader:
             **endpoints.kafka,
         )
         try:
-            await consumer.start()
-        except (KafkaError, OSError) as error:
-            await consumer.stop()
-            raise _unreachable(endpoints, error) from error
-        await asyncio.sleep(0)  # to stop it before its tasks have begun would raise CancelledError
-        try:
-            yield cls(consumer, endpoints)
+            async with running(consumer):
+                yield cls(consumer, endpoints)
         except KafkaError as error:
             raise _unreachable(endpoints, error) from error
-        finally:
-            await consumer.stop()
 
     async def bounds(
         self, partitions: Mapping[Partition, Any] | set[Partition]

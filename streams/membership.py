@@ -45,6 +45,7 @@ from aiokafka.protocol.group import (
     SyncGroupRequest,
 )
 
+from streams.clients import until_closed
 from streams.errors import UserError
 from streams.fence import REBALANCE, SESSION, Fence, clock
 from streams.settings import Endpoints
@@ -132,7 +133,7 @@ async def _coordinator(endpoints: Endpoints, group: str) -> AsyncIterator[_Coord
     finally:
         with suppress(*_AWAY):
             async with asyncio.timeout(_GOODBYE):
-                await client.close()
+                await until_closed(client.close())
 
 
 class Member:

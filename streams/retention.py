@@ -23,6 +23,7 @@ from projections.database import connect
 from streams import tolerant
 from streams.admin import Broker
 from streams.archive.joining import with_archive
+from streams.clients import running
 from streams.errors import UserError
 from streams.settings import Endpoints
 from streams.topics import partition_bounds, topic_ids
@@ -305,7 +306,7 @@ async def _append_times(
     )
     found = {}
     try:
-        async with consumer:
+        async with running(consumer):
             for source, offset in places:
                 # One at a time: the broker gives one batch of it, however large, and no more.
                 consumer.assign([Assigned(*source)])

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projections.base import Partition
 from streams import tolerant
+from streams.clients import until_closed
 from streams.errors import UserError
 from streams.settings import Endpoints
 from streams.topics import partition_bounds, topic_ids
@@ -73,7 +74,7 @@ class LogReader:
         try:
             await self._consumer.start()
         except KafkaError as error:
-            await self._consumer.stop()
+            await until_closed(self._consumer.stop())
             raise UserError(
                 f"no consumer on the broker {self._brokers}: {error!r}; "
                 "`tape doctor` tries the connection"
@@ -87,7 +88,7 @@ class LogReader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._consumer.stop()
+        await until_closed(self._consumer.stop())
 
     async def read(self, source: Partition, start: int, until: int) -> AsyncIterator[list[Any]]:
         """The records from offset `start` below `until`, as aiokafka gives them.

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import tolerant
+from streams.clients import running
 from streams.delivery import partition_of
 from streams.errors import UserError
 from streams.events import Event
@@ -65,7 +66,7 @@ async def _read(
         **endpoints.kafka,
     )
     count = 0
-    async with consumer:
+    async with running(consumer):
         due = _partitions(consumer.assignment(), keys)
         ends = await consumer.end_offsets(due)
         for partition, start in (await consumer.beginning_offsets(due)).items():

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import tolerant
+from streams.clients import running
 from streams.errors import UserError
 from streams.events.codec import TRACE_HEADER, Headers
 from streams.settings import Endpoints
@@ -90,7 +91,7 @@ async def find_records(
         **endpoints.kafka,
     )
     try:
-        async with consumer:
+        async with running(consumer):
             reader = _Reader(consumer, endpoints)
             if isinstance(target, Place):
                 found = [await _look_up(reader, target)]

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from streams import tolerant
+from streams.clients import running
 from streams.connectors.kalshi.seen import Seen
 from streams.errors import UserError
 from streams.events import AccountUnparsed, DecodeError, SnapshotFinished, decode
@@ -61,7 +62,7 @@ async def _read(endpoints: Endpoints, reader: _Reader) -> None:
         auto_offset_reset="earliest",
         **endpoints.kafka,
     )
-    async with consumer:
+    async with running(consumer):
         ends = await consumer.end_offsets(consumer.assignment())
         starts = await consumer.beginning_offsets(list(ends))
         due = {partition for partition in ends if starts[partition] < ends[partition]}

@@ -13,6 +13,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from streams.clients import until_closed
 from streams.errors import UserError
 from streams.events import DecodeError, Event, TradeCommand, decode, trade_commands
 from streams.settings import Endpoints
@@ -46,7 +47,7 @@ class Inbox:
                     # Known from here on: what is sent later is not missed.
                     await self._consumer.position(partition)
         except (KafkaError, TimeoutError) as error:
-            await self._consumer.stop()
+            await until_closed(self._consumer.stop())
             raise UserError(
                 f"the broker {self._endpoints.brokers} cannot be read: {error!r}; "
                 "`tape doctor` tries the connection"
@@ -59,7 +60,7 @@ class Inbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._consumer.stop()
+        await until_closed(self._consumer.stop())
 
     async def receive(self) -> list[TradeCommand]:
         """The commands that came since the last call, for whichever account."""
