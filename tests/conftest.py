@@ -70,7 +70,7 @@ def remove_stack(path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def logs_as_before() -> Iterator[None]:
-    """A command that runs in this process sends logs to a standard error that ends with its test."""
+    """A command that runs in this process logs to a standard error that ends with its test."""
     yield
     structlog.reset_defaults()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -13,12 +12,10 @@ from streams.clients import running
 #: A client has stopped after fewer turns of the event loop.
 TURNS = 40
 
-Client = AIOKafkaConsumer | AIOKafkaProducer
-
 
 @pytest.mark.parametrize("kind", [AIOKafkaConsumer, AIOKafkaProducer])
 async def test_a_cancellation_that_comes_while_a_client_stops_is_raised(
-    kind: Callable[..., Client], brokers: str
+    kind: type[AIOKafkaConsumer] | type[AIOKafkaProducer], brokers: str
 ) -> None:
     outcomes = [
         await cancelled_while_stopping(kind(bootstrap_servers=brokers), turn)
@@ -29,7 +26,7 @@ async def test_a_cancellation_that_comes_while_a_client_stops_is_raised(
     assert outcomes[-1] == "over before"
 
 
-async def cancelled_while_stopping(client: Client, turn: int) -> str:
+async def cancelled_while_stopping(client: AIOKafkaConsumer | AIOKafkaProducer, turn: int) -> str:
     """What became of a task that was cancelled so many turns of the loop after it began to stop."""
     stops = asyncio.Event()
     went_on = False
