@@ -15,7 +15,7 @@ TURNS = 40
 
 @pytest.mark.parametrize("kind", [AIOKafkaConsumer, AIOKafkaProducer])
 async def test_a_cancellation_that_comes_while_a_client_stops_is_raised(
-    kind: type[AIOKafkaConsumer] | type[AIOKafkaProducer], brokers: str
+    kind: type[AIOKafkaConsumer | AIOKafkaProducer], brokers: str
 ) -> None:
     outcomes = [
         await cancelled_while_stopping(kind(bootstrap_servers=brokers), turn)
