@@ -15,10 +15,13 @@ import structlog
 from psycopg import sql
 
 from streams.embedded import stack as embedded
-from streams.embedded.home import Home, exclusive, open_home, read_home
+from streams.embedded.home import Home, exclusive, make_private, open_home, read_home
 from streams.embedded.stack import StackInfo
 
 _PREFIX = "tickertape-tests-"
+_MEMORY = Path("/dev/shm")
+#: What the shared stack of a whole run takes, and as much again. Bytes.
+_MEMORY_NEEDED = 8_000_000_000
 
 # Brokers of tests live for seconds: to compile their code twice costs more than it gives.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
@@ -32,7 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     _remove_abandoned_runs()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_folder_of_runs()))
+    folder.chmod(0o711)  # the database may run as another user
     config.stash[_run_folder_key] = folder
     lock = (folder / "lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -40,9 +44,18 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[_RUN_FOLDER] = str(folder)
 
 
+def _folder_of_runs() -> Path:
+    """In memory, where there is enough of it: tests make and drop databases by the hundred, and
+    ext4 takes long to make files where many were deleted."""
+    with suppress(OSError):
+        if shutil.disk_usage(_MEMORY).free >= _MEMORY_NEEDED:
+            return _MEMORY
+    return Path(tempfile.gettempdir())
+
+
 def _remove_abandoned_runs() -> None:
     """Removes the stacks of runs that were killed: their end released the lock they held."""
-    for file in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/lock"):
+    for file in _folder_of_runs().glob(f"{_PREFIX}*/lock"):
         # Another run may hold the lock, or be removing the same folder.
         with suppress(BlockingIOError, FileNotFoundError), file.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,7 +77,10 @@ def remove_stack(path: Path) -> None:
     if home is None:
         return
     embedded.stop(path)
-    shutil.rmtree(home.postgres_folder, ignore_errors=True)
+    if home.postgres_folder.is_symlink():
+        home.postgres_folder.unlink()
+    else:
+        shutil.rmtree(home.postgres_folder, ignore_errors=True)
     shutil.rmtree(path)
 
 
@@ -78,7 +94,14 @@ def logs_as_before() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def stack() -> StackInfo:
     """A running stack, shared by all tests of the run: do not stop or kill it."""
-    return embedded.start(Path(os.environ[_RUN_FOLDER]) / "home")
+    folder = Path(os.environ[_RUN_FOLDER])
+    with exclusive(folder / "home"):
+        database = open_home(folder / "home").postgres_folder
+        if not database.exists():  # for root it lies elsewhere, whatever the home
+            (folder / "postgres").mkdir(mode=0o711)
+            make_private(database.parent, mode=0o711)
+            database.symlink_to(folder / "postgres")
+    return embedded.start(folder / "home")
 
 
 @pytest.fixture(scope="session")

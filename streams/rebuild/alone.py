@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from zlib import crc32
 
+from psycopg.errors import LockNotAvailable
+
 from projections import generation
 from projections.base import Connection
 from projections.database import connect
@@ -40,15 +42,16 @@ async def alone(projection: str, dsn: str) -> AsyncIterator[Connection]:
     """
     settings = {"lock_timeout": _LOCK_TIMEOUT_MS}
     async with await connect(dsn, f"{projection} rebuild control", settings) as connection:
-        locked = await connection.execute(
-            "select pg_try_advisory_lock(%s, %s)", [_LOCK, crc32(projection.encode()) >> 1]
-        )
-        if not ((await locked.fetchone()) or (False,))[0]:
+        try:  # for a while: the server may not have ended the session of the one before
+            await connection.execute(
+                "select pg_advisory_lock(%s, %s)", [_LOCK, crc32(projection.encode()) >> 1]
+            )
+        except LockNotAvailable:
             raise UserError(
                 f"{projection} is being rebuilt or verified by another process; wait for"
                 " it, or stop it (its connections are named `tickertape"
                 f" {projection} rebuild` in pg_stat_activity)"
-            )
+            ) from None
         yield connection
 
 
