@@ -19,7 +19,7 @@ from streams.embedded.home import Home, exclusive, make_private, open_home, read
 from streams.embedded.stack import StackInfo
 
 _PREFIX = "tickertape-tests-"
-_MEMORY = Path("/dev/shm")
+_MEMORY = Path("/dev/shm")  # noqa: S108
 #: What the shared stack of a whole run takes, and as much again. Bytes.
 _MEMORY_NEEDED = 8_000_000_000
 
