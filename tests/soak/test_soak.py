@@ -11,6 +11,8 @@ from streams.embedded.home import Home
 from tests.soak.plans import kills_plan, short_plan
 from tests.soak.soak import PRODUCERS, Plan, Soak, Summary
 
+pytestmark = pytest.mark.long
+
 
 async def survived(plan: Plan, home: Home, folder: Path) -> Summary:
     """A soak that ends in equality."""

@@ -44,6 +44,8 @@ from tests.streams.connectors.kalshi.said import FILL, TICKER, frame
 from tests.streams.tape import Tape, records_of
 from tests.streams.unread import ACCOUNT, BOOK, BOOKS, MARKET, RECEIVED, kept, lifecycle, match
 
+pytestmark = pytest.mark.long
+
 _TOPICS = sorted({topic for projection in PROJECTIONS.values() for topic in projection.topics})
 
 

@@ -45,6 +45,8 @@ from streams.lease import Lease, lease_group
 from streams.membership import NO_CLAIM, PROTOCOL, award, claim_of, metadata
 from streams.settings import Endpoints
 
+pytestmark = pytest.mark.long
+
 _ROOT = Path(__file__).parents[2]
 #: Ends a test that hangs, and measures nothing: what was measured is printed.
 PATIENCE = 90.0

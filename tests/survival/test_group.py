@@ -9,6 +9,8 @@ import pytest
 
 from tests.survival.scene import Scene, wait_for
 
+pytestmark = pytest.mark.long
+
 
 def join_and_leave(scene: Scene, times: int, seed: int) -> None:
     random = Random(seed)

@@ -10,6 +10,8 @@ import pytest
 
 from tests.survival.scene import Scene
 
+pytestmark = pytest.mark.long
+
 #: (step, the time that it is reached, whether small units are written as large ones are)
 STEPS = [
     ("in_claim", 1, False),
@@ -66,7 +68,7 @@ def kill_at_random(scene: Scene, times: int, seed: int) -> None:
 
 
 def test_killed_at_random(scene: Scene) -> None:
-    kill_at_random(scene, times=4, seed=7)
+    kill_at_random(scene, times=2, seed=7)
 
 
 @pytest.mark.chaos

@@ -9,6 +9,8 @@ import pytest
 from tests.survival.proxy import CommitCutter
 from tests.survival.scene import Scene, wait_for
 
+pytestmark = pytest.mark.long
+
 
 def lose_postgres(scene: Scene, times: int) -> None:
     load = scene.load(per_second=1000)

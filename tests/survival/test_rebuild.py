@@ -11,6 +11,8 @@ from tests.survival.market_scene import MarketScene
 from tests.survival.rebuild_process import STEPS
 from tests.survival.scene import Scene
 
+pytestmark = pytest.mark.long
+
 #: Behind the swap: the new generation is live already.
 SWAPPED = {"swapped", "dropped"}
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
 from aiokafka import AIOKafkaProducer
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from projections.base import Partition
 from tests.survival.scene import BOTH, PARTITIONS, Scene, WorkerProcess, wait_for
+
+pytestmark = pytest.mark.long
 
 REFUSED = 75
 

@@ -18,6 +18,8 @@ from streams.embedded.jars import COORDINATES, classpath
 from streams.errors import UserError
 from tests.conftest import make_home
 
+pytestmark = pytest.mark.long
+
 
 def start_postgres(own_home: Home) -> None:
     stack.start(own_home.path, with_kafka=False)

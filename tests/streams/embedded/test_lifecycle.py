@@ -20,6 +20,8 @@ from streams.embedded.daemon import Stopped
 from streams.embedded.home import SYSTEM_FOLDER, Home
 from streams.embedded.stack import StackInfo
 
+pytestmark = pytest.mark.long
+
 
 def append(brokers: str, topic: str, value: bytes) -> None:
     admin = AdminClient({"bootstrap.servers": brokers})

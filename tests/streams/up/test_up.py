@@ -20,6 +20,8 @@ from streams.embedded import stack as embedded
 from streams.embedded.home import Home
 from streams.events import PriceTrade, decode
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[3]
 Trades = set[tuple[str, str, str]]
 

@@ -13,6 +13,8 @@ from tests.venue.spot.kraken import FakeKraken
 from tests.venue.spot.watching import FEEDS, PATIENCE, PROTOCOLS, Watch, until, watching
 from tests.venue.spot.world import SYMBOLS
 
+pytestmark = pytest.mark.long
+
 FRAME_FAULTS: list[FrameFault] = [
     "skip",
     "repeat",
