@@ -37,6 +37,7 @@ _SETTINGS: Mapping[str, str] = {
 #: What `finish`, of one process, sorts and makes indexes with.
 _MEMORY = "set work_mem = '256MB'; set maintenance_work_mem = '512MB'"
 
+# Of a partitioned table the server takes the partitions along.
 _ANALYZE = """
 do $$
 declare
@@ -45,6 +46,7 @@ begin
     for found in
         select oid from pg_class
         where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p')
+            and not relispartition
     loop
         execute format('analyze %s', found);
     end loop;

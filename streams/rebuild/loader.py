@@ -27,7 +27,7 @@ from projections.errors import Fenced, Refusal
 from streams.errors import UserError
 from streams.garbage import collect_garbage_seldom
 from streams.live import replaying
-from streams.log import LogReader
+from streams.log import LogReader, leave_records_as_parsed
 from streams.rebuild.faults import explained
 from streams.settings import Endpoints, endpoints, load_settings
 
@@ -144,6 +144,7 @@ def main() -> int:
     replaying()
     uvloop.install()
     collect_garbage_seldom()
+    leave_records_as_parsed()
     task = Task.read(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
