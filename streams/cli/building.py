@@ -91,6 +91,8 @@ class Display:
             if first < until:
                 total = until - first
                 self._tasks[part] = self._progress.add_task(str(part), total=total, rate="")
+        whole = sum(until - first for first, until in source.bounds.values())
+        self._progress.update(self._phase, total=whole)
 
     def loaded(self, counts: Mapping[Partition, int]) -> None:
         for part, count in counts.items():
@@ -98,6 +100,7 @@ class Display:
             speed = self._progress.tasks[task].speed
             rate = "" if speed is None else f"{speed:,.0f}/s"
             self._progress.update(task, completed=count, rate=rate)
+        self._progress.update(self._phase, completed=sum(counts.values()))
 
     def waits(self, reason: str) -> None:
         self._progress.update(self._phase, description=f"{self._name}: swapping again ({reason})")
