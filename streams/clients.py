@@ -31,6 +31,8 @@ async def until_closed(closing: Awaitable[None]) -> None:
     task = asyncio.current_task()
     assert task is not None
     before = task.cancelling()
-    await closing
-    if task.cancelling() > before:
-        raise asyncio.CancelledError
+    try:
+        await closing
+    finally:  # also where the stop fails: whoever handles that must not go on
+        if task.cancelling() > before:
+            raise asyncio.CancelledError

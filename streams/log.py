@@ -41,7 +41,7 @@ def leave_records_as_parsed() -> None:
     """Let every consumer of this process give records as aiokafka's parser makes them.
 
     They have all that a projection reads. Its ConsumerRecord, which tells the topic and the
-    partition besides, takes as long again as the parsing.
+    partition besides, takes 1 of 2.3 microseconds a record.
     """
     fetcher.PartitionRecords = _Parsed
 

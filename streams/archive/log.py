@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projections.base import Partition
 from streams import tolerant
-from streams.clients import until_closed
+from streams.clients import running
 from streams.errors import UserError
 from streams.settings import Endpoints
 from streams.topics import partition_bounds, topic_ids
@@ -52,15 +51,18 @@ def find_logs(endpoints: Endpoints, names: Collection[str]) -> dict[str, Log]:
 
 
 class LogReader:
-    """Reads one partition after the other, without a group. An async context manager.
+    """Reads one partition after the other, without a group."""
 
-    Raises UserError when the broker is out of reach.
-    """
+    def __init__(self, consumer: AIOKafkaConsumer, brokers: str) -> None:
+        self._consumer = consumer
+        self._brokers = brokers
 
-    def __init__(self, endpoints: Endpoints) -> None:
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, endpoints: Endpoints) -> AsyncIterator[LogReader]:
+        """Connect. Raises UserError where the broker is out of reach."""
         tolerant.install()
-        self._brokers = endpoints.brokers
-        self._consumer = AIOKafkaConsumer(
+        consumer = AIOKafkaConsumer(
             bootstrap_servers=endpoints.brokers,
             group_id=None,
             enable_auto_commit=False,
@@ -70,25 +72,15 @@ class LogReader:
             **endpoints.kafka,
         )
 
-    async def __aenter__(self) -> Self:
-        try:
-            await self._consumer.start()
-        except KafkaError as error:
-            await until_closed(self._consumer.stop())
-            raise UserError(
-                f"no consumer on the broker {self._brokers}: {error!r}; "
-                "`tape doctor` tries the connection"
-            ) from error
-        await asyncio.sleep(0)  # a task of aiokafka's that never ran could not be stopped
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await until_closed(self._consumer.stop())
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(running(consumer))
+            except KafkaError as error:
+                raise UserError(
+                    f"no consumer on the broker {endpoints.brokers}: {error!r}; "
+                    "`tape doctor` tries the connection"
+                ) from error
+            yield cls(consumer, endpoints.brokers)
 
     async def read(self, source: Partition, start: int, until: int) -> AsyncIterator[list[Any]]:
         """The records from offset `start` below `until`, as aiokafka gives them.

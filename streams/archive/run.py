@@ -72,7 +72,7 @@ async def run(
             )
         works = [_Topic(store, log, report, advanced, accept_gaps) for log in logs.values()]
         report.due = sum(work.due() for work in works)
-        async with LogReader(endpoints) as reader:
+        async with LogReader.open(endpoints) as reader:
             for work in works:
                 await work.run(reader)
 

@@ -82,7 +82,7 @@ async def restore_log(
             if manifest is not None
         ]
         link = Link(endpoints)
-        async with LogReader(endpoints) as reader:
+        async with LogReader.open(endpoints) as reader:
             for work in works:
                 await work.examine(reader)
             report.due = sum(work.due for work in works)

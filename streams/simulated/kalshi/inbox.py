@@ -6,14 +6,15 @@ Read from the end, without a group: nothing that was asked before is executed.
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from streams.clients import until_closed
+from streams.clients import running
 from streams.errors import UserError
 from streams.events import DecodeError, Event, TradeCommand, decode, trade_commands
 from streams.settings import Endpoints
@@ -26,41 +27,35 @@ _START_WITHIN_S = 15.0
 
 
 class Inbox:
-    """An async context manager. Raises UserError on entering when the broker is out of reach."""
+    """Takes the commands that come from its opening on."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
-        self._endpoints = endpoints
-        self._consumer: Any = None
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
 
-    async def __aenter__(self) -> Self:
-        self._consumer = AIOKafkaConsumer(
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, endpoints: Endpoints) -> AsyncIterator[Inbox]:
+        """Connect. Raises UserError where the broker is out of reach."""
+        consumer = AIOKafkaConsumer(
             trade_commands.TOPIC,
-            bootstrap_servers=self._endpoints.brokers,
+            bootstrap_servers=endpoints.brokers,
             auto_offset_reset="latest",
             enable_auto_commit=False,
-            **self._endpoints.kafka,
+            **endpoints.kafka,
         )
-        try:
-            async with asyncio.timeout(_START_WITHIN_S):
-                await self._consumer.start()
-                for partition in self._consumer.assignment():
-                    # Known from here on: what is sent later is not missed.
-                    await self._consumer.position(partition)
-        except (KafkaError, TimeoutError) as error:
-            await until_closed(self._consumer.stop())
-            raise UserError(
-                f"the broker {self._endpoints.brokers} cannot be read: {error!r}; "
-                "`tape doctor` tries the connection"
-            ) from error
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await until_closed(self._consumer.stop())
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(_START_WITHIN_S):
+                    await stack.enter_async_context(running(consumer))
+                    for partition in consumer.assignment():
+                        # Known from here on: what is sent later is not missed.
+                        await consumer.position(partition)
+            except (KafkaError, TimeoutError) as error:
+                raise UserError(
+                    f"the broker {endpoints.brokers} cannot be read: {error!r}; "
+                    "`tape doctor` tries the connection"
+                ) from error
+            yield cls(consumer)
 
     async def receive(self) -> list[TradeCommand]:
         """The commands that came since the last call, for whichever account."""

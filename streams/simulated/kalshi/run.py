@@ -54,7 +54,7 @@ async def run(
     happens any more, until who follows the account has read all of it. Raises UserError when the
     broker is out of reach, and what the producer raises.
     """
-    async with Producer(endpoints) as producer, Inbox(endpoints) as inbox:
+    async with Producer(endpoints) as producer, Inbox.open(endpoints) as inbox:
         live = Live(simulation, reads, price, inbox, producer, counts)
         work = asyncio.create_task(live.run())
         try:
