@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import psycopg
@@ -63,7 +64,8 @@ def _folder_of_runs() -> Path:
 
 def _remove_abandoned_runs() -> None:
     """Removes the stacks of runs that were killed: their end released the lock they held."""
-    for file in _folder_of_runs().glob(f"{_PREFIX}*/lock"):
+    folders = (_MEMORY, Path(tempfile.gettempdir()))
+    for file in chain.from_iterable(folder.glob(f"{_PREFIX}*/lock") for folder in folders):
         # Another run may hold the lock, or be removing the same folder.
         with suppress(BlockingIOError, FileNotFoundError), file.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

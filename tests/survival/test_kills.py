@@ -68,7 +68,7 @@ def kill_at_random(scene: Scene, times: int, seed: int) -> None:
 
 
 def test_killed_at_random(scene: Scene) -> None:
-    kill_at_random(scene, times=2, seed=7)
+    kill_at_random(scene, times=4, seed=7)
 
 
 @pytest.mark.chaos
