@@ -7,11 +7,18 @@ Every method blocks: from a coroutine, call it by `asyncio.to_thread`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -27,34 +34,60 @@ from streams.errors import UserError
 from streams.events.catalogue import TopicSpec
 from streams.settings import Endpoints, librdkafka_config, load_settings
 
-__all__ = ["Broker"]
+__all__ = ["Broker", "GroupDescription", "partitions_of"]
 
 T = TypeVar("T")
 
 #: How long the broker may take for one request, in seconds.
 _TIMEOUT_S = 10.0
 _WANTED_REPLICAS = 3
+#: A partition that nobody serves, for now or for ever.
+_UNAVAILABLE = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDescription:
+    """A consumer group: its state (`stable`, `empty`), and who owns which partition.
+
+    An owner is `client@host`. A member may own nothing.
+    """
+
+    state: str
+    members: int
+    owners: Mapping[tuple[str, int], str]
 
 
 class Broker:
     """The admin requests that are needed; a failed one is a UserError that names it."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
+    def __init__(self, endpoints: Endpoints, timeout_s: float = _TIMEOUT_S) -> None:
+        """`timeout_s` is what the broker may take for one request."""
         # Endpoints carry aiokafka's options, empty for the embedded broker; librdkafka's, TLS by
         # file names, are made from the same settings.
         config: dict[str, Any] = librdkafka_config(load_settings()) if endpoints.kafka else {}
         # log_level 0: librdkafka prints each refused connection; errors are raised anyway.
         config |= {"bootstrap.servers": endpoints.brokers, "log_level": 0}
         self._addresses = endpoints.brokers
+        self._timeout_s = timeout_s
         self._admin = AdminClient(config)
 
     def describe(self, names: Collection[str]) -> dict[str, TopicDescription]:
         """Those of the topics that exist."""
         asked = TopicCollection(list(names))
         found = {}
-        for name, future in self._admin.describe_topics(asked, request_timeout=_TIMEOUT_S).items():
+        for name, future in self._admin.describe_topics(
+            asked, request_timeout=self._timeout_s
+        ).items():
             topic = self._done(
-                future, f"describing topic {name}", unless=KafkaError.UNKNOWN_TOPIC_OR_PART
+                future, f"describing topic {name}", unless=[KafkaError.UNKNOWN_TOPIC_OR_PART]
             )
             if topic is not None:
                 found[name] = topic
@@ -67,9 +100,7 @@ class Broker:
         def answered() -> bool:
             found[:] = self.describe(names).values()
             try:
-                for topic in found:
-                    for partition in topic.partitions:
-                        self.bounds(TopicPartition(topic.name, partition.id))
+                self.all_bounds(partitions_of(found))
             except UserError:
                 return False
             return len(found) == len(names)
@@ -81,16 +112,73 @@ class Broker:
     def settings(self, topic: str) -> dict[str, str]:
         """All settings of one topic, those of the broker's defaults too."""
         asked = [ConfigResource(ResourceType.TOPIC, topic)]
-        (future,) = self._admin.describe_configs(asked, request_timeout=_TIMEOUT_S).values()
+        (future,) = self._admin.describe_configs(asked, request_timeout=self._timeout_s).values()
         entries = self._done(future, f"reading the settings of topic {topic}") or {}
         return {entry.name: entry.value for entry in entries.values()}
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
         """Start and end offset of one partition."""
-        start, end = (
-            self._offset(partition, which) for which in (OffsetSpec.earliest, OffsetSpec.latest)
+        return self.all_bounds([partition])[partition.topic, partition.partition]
+
+    def all_bounds(
+        self, partitions: Collection[TopicPartition], *, skip_unavailable: bool = False
+    ) -> dict[tuple[str, int], tuple[int, int]]:
+        """Start and end offset of each partition, by topic and number, in two requests.
+
+        With `skip_unavailable`, without those that are deleted or have no leader.
+        """
+        starts, ends = (
+            self._offsets(partitions, which, _UNAVAILABLE if skip_unavailable else frozenset())
+            for which in (OffsetSpec.earliest, OffsetSpec.latest)
         )
-        return start, end
+        return {place: (starts[place], ends[place]) for place in starts if place in ends}
+
+    def topics(self) -> list[str]:
+        """The names of all topics, without the broker's own."""
+        try:
+            found = self._admin.list_topics(timeout=self._timeout_s).topics
+        except KafkaException as error:
+            raise self._failure("listing the topics", error) from error
+        return sorted(name for name in found if not name.startswith("__"))
+
+    def groups(self) -> dict[str, GroupDescription]:
+        """Every consumer group."""
+        doing = "listing the consumer groups"
+        found: Any = self._done(
+            self._admin.list_consumer_groups(request_timeout=self._timeout_s), doing
+        )
+        names = [group.group_id for group in found.valid]
+        if not names:
+            return {}
+        described = self._admin.describe_consumer_groups(names, request_timeout=self._timeout_s)
+        groups = {}
+        for name, future in described.items():
+            # One may be deleted in between.
+            group: Any = self._done(
+                future, f"describing group {name}", unless=[KafkaError.GROUP_ID_NOT_FOUND]
+            )
+            if group is not None:
+                groups[name] = _description(group)
+        return groups
+
+    def committed(self, groups: Collection[str]) -> dict[str, dict[tuple[str, int], int]]:
+        """The offsets that each group has committed, by topic and partition."""
+        futures = {
+            name: self._admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(name)], request_timeout=self._timeout_s
+            )[name]
+            for name in groups
+        }
+        found: dict[str, dict[tuple[str, int], int]] = {}
+        for name, future in futures.items():
+            doing = f"reading the offsets of group {name}"
+            offsets: Any = self._done(future, doing, unless=[KafkaError.GROUP_ID_NOT_FOUND])
+            found[name] = {
+                (one.topic, one.partition): one.offset
+                for one in (offsets.topic_partitions if offsets else ())
+                if one.offset >= 0
+            }
+        return found
 
     def create(
         self, specs: Collection[TopicSpec], settings: Mapping[str, str] | None = None
@@ -99,7 +187,7 @@ class Broker:
         if not specs:
             return
         try:
-            brokers = len(self._admin.list_topics(timeout=_TIMEOUT_S).brokers)
+            brokers = len(self._admin.list_topics(timeout=self._timeout_s).brokers)
         except KafkaException as error:
             raise self._failure("listing the brokers", error) from error
         replicas = min(_WANTED_REPLICAS, brokers)
@@ -112,9 +200,11 @@ class Broker:
             )
             for s in specs
         ]
-        for name, future in self._admin.create_topics(topics, operation_timeout=_TIMEOUT_S).items():
+        for name, future in self._admin.create_topics(
+            topics, operation_timeout=self._timeout_s
+        ).items():
             # Another process may make it at the same moment, from the same catalogue.
-            self._done(future, f"creating topic {name}", unless=KafkaError.TOPIC_ALREADY_EXISTS)
+            self._done(future, f"creating topic {name}", unless=[KafkaError.TOPIC_ALREADY_EXISTS])
 
     def alter(self, topic: str, settings: Mapping[str, str]) -> None:
         """Changes these settings of a topic and no others."""
@@ -131,28 +221,41 @@ class Broker:
 
     def remove_before(self, partition: TopicPartition) -> None:
         """Removes what lies before the partition's offset: the log begins there."""
-        (future,) = self._admin.delete_records([partition], request_timeout=_TIMEOUT_S).values()
+        (future,) = self._admin.delete_records(
+            [partition], request_timeout=self._timeout_s
+        ).values()
         self._done(future, f"removing the first records of topic {partition.topic}")
 
-    def _offset(self, partition: TopicPartition, which: Any) -> int:
-        asked = {partition: which()}
-        (future,) = self._admin.list_offsets(asked, request_timeout=_TIMEOUT_S).values()
-        found: Any = self._done(future, f"reading the offsets of topic {partition.topic}")
-        return int(found.offset)
+    def _offsets(
+        self,
+        partitions: Collection[TopicPartition],
+        which: Callable[[], OffsetSpec],
+        unless: Collection[int],
+    ) -> dict[tuple[str, int], int]:
+        if not partitions:
+            return {}
+        asked = {partition: which() for partition in partitions}
+        found = {}
+        for one, future in self._admin.list_offsets(asked, request_timeout=self._timeout_s).items():
+            doing = f"reading the offsets of topic {one.topic}"
+            offset: Any = self._done(future, doing, unless)
+            if offset is not None:
+                found[one.topic, one.partition] = int(offset.offset)
+        return found
 
-    def _done(self, future: Future[T], doing: str, unless: int | None = None) -> T | None:
+    def _done(self, future: Future[T], doing: str, unless: Collection[int] = ()) -> T | None:
         try:
             return future.result()
         except KafkaException as error:
-            if error.args[0].code() == unless:
+            if error.args[0].code() in unless:
                 return None
             raise self._failure(doing, error) from error
 
     def _until(self, happened: Callable[[], bool], doing: str) -> None:
-        deadline = time.monotonic() + _TIMEOUT_S
+        deadline = time.monotonic() + self._timeout_s
         while not happened():
             if time.monotonic() > deadline:
-                raise UserError(f"{doing} takes over {_TIMEOUT_S:.0f} s on {self._addresses}")
+                raise UserError(f"{doing} takes over {self._timeout_s:.0f} s on {self._addresses}")
             time.sleep(0.05)
 
     def _failure(self, doing: str, error: KafkaException) -> UserError:
@@ -160,3 +263,24 @@ class Broker:
             f"{doing} failed on the broker {self._addresses}: {error.args[0].str()}; "
             "`tape doctor` tries the connection"
         )
+
+
+def partitions_of(topics: Iterable[TopicDescription]) -> list[TopicPartition]:
+    """Every partition of these topics."""
+    return [
+        TopicPartition(topic.name, partition.id)
+        for topic in topics
+        for partition in topic.partitions
+    ]
+
+
+def _description(group: Any) -> GroupDescription:
+    return GroupDescription(
+        state=group.state.name.lower(),
+        members=len(group.members),
+        owners={
+            (one.topic, one.partition): f"{member.client_id}@{member.host.lstrip('/')}"
+            for member in group.members
+            for one in (member.assignment.topic_partitions if member.assignment else ())
+        },
+    )

@@ -10,12 +10,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import (
-    TopicDescription,
-)
+from confluent_kafka.admin import TopicDescription
 
-from streams.admin import Broker
+from streams.admin import Broker, partitions_of
 from streams.errors import UserError
 from streams.events.catalogue import TOPICS, TopicSpec, dead_letter_spec
 from streams.settings import Endpoints
@@ -100,7 +97,7 @@ def topic_ids(endpoints: Endpoints, names: Collection[str]) -> dict[str, str]:
             f"no topic {', '.join(missing)} on {endpoints.brokers}; "
             "`tape topics create` makes the topics of the catalogue"
         )
-    return {name: _topic_id(description) for name, description in found.items()}
+    return {name: description_id(description) for name, description in found.items()}
 
 
 def record_counts(endpoints: Endpoints, names: Collection[str]) -> dict[str, int]:
@@ -122,18 +119,14 @@ def partition_bounds(
     Raises UserError when the broker is out of reach.
     """
     broker = Broker(endpoints)
-    return {
-        (topic.name, partition.id): broker.bounds(TopicPartition(topic.name, partition.id))
-        for topic in broker.describe(names).values()
-        for partition in topic.partitions
-    }
+    return broker.all_bounds(partitions_of(broker.describe(names).values()))
 
 
 def _specs() -> dict[str, TopicSpec]:
     return {spec.name: spec for topic in TOPICS for spec in (topic, dead_letter_spec(topic))}
 
 
-def _topic_id(description: TopicDescription) -> str:
+def description_id(description: TopicDescription) -> str:
     found: Any = description.topic_id  # the stubs lack its methods
     high: int = found.get_most_significant_bits()
     low: int = found.get_least_significant_bits()
@@ -145,7 +138,7 @@ def _state(broker: Broker, topic: TopicDescription, *, created: bool = False) ->
     settings = broker.settings(topic.name)
     return TopicState(
         name=topic.name,
-        topic_id=_topic_id(topic),
+        topic_id=description_id(topic),
         partitions=len(topic.partitions),
         retention_ms=int(settings["retention.ms"]),
         differences={

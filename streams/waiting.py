@@ -59,8 +59,8 @@ def _position(
         for one in topic.partitions
     }
     if places is None:
-        ends = {source: _end(broker, source) for source in partitions}
-        last = {source: end - 1 for source, end in ends.items() if end}
+        bounds = broker.all_bounds([TopicPartition(*source) for source in partitions])
+        last = {Partition(*place): end - 1 for place, (_, end) in bounds.items() if end}
     else:
         last = _last(places)
         for source, offset in last.items():

@@ -17,6 +17,8 @@ from streams.cli import (
     events,
     expire,
     explain,
+    health,
+    lag,
     pnl,
     produce,
     rebuild,
@@ -87,6 +89,8 @@ app.command(name="pnl")(pnl.pnl)
 app.command(name="book")(book.book)
 app.command(name="trace")(trace.trace)
 app.command(name="wait")(wait.wait)
+app.command(name="lag")(lag.lag)
+app.command(name="health")(health.health)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from projections import PROJECTIONS
 from projections.generation import schema_name
-from streams.admin import Broker
+from streams.admin import Broker, partitions_of
 from streams.settings import Endpoints
 from streams.up.accounts import AccountReader, AccountsReading, Whose
 from streams.up.markets import MarketQuote, read_markets
@@ -165,12 +165,8 @@ class Reader:
     def _bounds(self) -> dict[tuple[str, int], tuple[int, int]]:
         """Start and end offset of each partition that is projected."""
         if not self._partitions:
-            self._partitions = [
-                TopicPartition(topic.name, partition.id)
-                for topic in self._broker.describe(self._topics).values()
-                for partition in topic.partitions
-            ]
-        return {(one.topic, one.partition): self._broker.bounds(one) for one in self._partitions}
+            self._partitions = partitions_of(self._broker.describe(self._topics).values())
+        return self._broker.all_bounds(self._partitions)
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:

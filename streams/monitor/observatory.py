@@ -1,0 +1,234 @@
+"""Looks at everything again and again, and makes a picture of it each time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from projections import PROJECTIONS
+from streams.monitor.broker import BrokerReading
+from streams.monitor.freshness import freshness
+from streams.monitor.incidents import Book, Change
+from streams.monitor.lag import LagTracker, Look
+from streams.monitor.model import (
+    Account,
+    Building,
+    Disk,
+    Group,
+    Incident,
+    Level,
+    Picture,
+    Source,
+    Topic,
+)
+from streams.monitor.sources import Details, Sizes, Sources
+from streams.monitor.symptoms import Symptom, symptoms
+from streams.monitor.thresholds import Thresholds
+from streams.monitor.trend import Course
+from streams.monitor.vitals import Filling, log_disks, read_host
+from streams.monitor.watched import Watched
+from streams.settings import Endpoints
+
+__all__ = ["Observatory"]
+
+_SECOND = 1_000_000
+#: How long the first look waits for what does not answer. Seconds.
+_FIRST_S = 8.0
+#: A clock that is off by so much from one look to the next has jumped, which is told for a while.
+_JUMP_S = 2.0
+_JUMP_TOLD_S = 60.0
+
+
+class Observatory:
+    """Makes pictures of what its sources read. `latest` is the newest one."""
+
+    def __init__(self, sources: Sources, thresholds: Thresholds, every: float) -> None:
+        self.latest: Picture | None = None
+        #: What the newest look brought.
+        self.changes: Sequence[Change] = ()
+        self._sources = sources
+        self._thresholds = thresholds
+        self._every = every
+        self._lags = LagTracker()
+        self._courses: dict[str, Course] = {}
+        self._filling: dict[str, Filling] = {}
+        self._book = Book()
+        self._clock = _Clock()
+        self._groups: Sequence[Group] = ()
+        self._looked = asyncio.Condition()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, endpoints: Endpoints, thresholds: Thresholds, every: float
+    ) -> AsyncIterator[Observatory]:
+        """Begin to read from all sources; pictures are made by `look` or by `run`."""
+        stale_s = thresholds.fresh("price.ticks", "").stale_s
+        async with Sources.open(endpoints, every, stale_s) as sources:
+            await sources.first(_FIRST_S)
+            yield cls(sources, thresholds, every)
+
+    def knows(self, incidents: Sequence[Incident]) -> None:
+        """Go on with the incidents that another process has left open."""
+        self._book = Book(incidents, time.time_ns() // 1000)
+
+    async def run(self) -> None:
+        """Look every so many seconds until cancelled."""
+        while True:
+            started = time.monotonic()
+            await self.look()
+            await asyncio.sleep(max(0.05, started + self._every - time.monotonic()))
+
+    async def next(self) -> Picture:
+        """Wait for the picture after `latest`."""
+        async with self._looked:
+            await self._looked.wait()
+        assert self.latest is not None
+        return self.latest
+
+    async def look(self) -> Picture:
+        """Make a picture of what is known now."""
+        now = time.time_ns() // 1000
+        jumped = self._clock.jumped(now)
+        await self._measure_lags()
+        picture = self._picture(now)
+        found = symptoms(picture, self._thresholds)
+        if jumped is not None:
+            found.append(Symptom("clock", Level.WARNING, now, jumped))
+        self.changes = self._book.take(found, _facts(picture), now)
+        picture = replace(
+            picture,
+            incidents=self._book.open,
+            level=max((one.level for one in self._book.open), default=Level.OK),
+        )
+        async with self._looked:
+            self.latest = picture
+            self._looked.notify_all()
+        return picture
+
+    async def _measure_lags(self) -> None:
+        """Groups as of the newest reading of the brokers; without a new one, as they were."""
+        broker, checkpoints = self._sources.broker, self._sources.checkpoints.value
+        if broker.value is None or broker.read is None:
+            return
+        self._lags.commits(self._sources.commits(), broker.value)
+        standings = None if checkpoints is None else checkpoints.standings
+        look = Look(broker.read, time.monotonic(), broker.value, standings)
+        self._groups = self._lags.groups(look, await self._sources.appended(look.wanted()))
+
+    def _picture(self, now: int) -> Picture:
+        sources = self._sources
+        details, sizes, vitals = sources.details.value, sources.sizes.value, sources.vitals.value
+        checkpoints, log_dirs = sources.checkpoints.value, sources.log_dirs.value
+        disks = list(log_disks(log_dirs.folders)) if log_dirs else []
+        if vitals is not None and vitals.disk is not None:
+            disks.append(vitals.disk)
+        return Picture(
+            taken=now,
+            sources=[_source("broker", sources.broker), _source("database", sources.checkpoints)],
+            groups=self._groups,
+            topics=self._topics(sources.broker.value) if sources.broker.value else [],
+            feeds=sources.feeds.seen(now),
+            freshness=freshness(details.newest, now, self._thresholds) if details else [],
+            dead_letters=details.dead_letters if details else [],
+            accounts=_accounts(details, sizes),
+            tables=sizes.tables if sizes else [],
+            building=_with_totals(checkpoints.building, sources.broker.value)
+            if checkpoints
+            else [],
+            postgres=vitals.postgres if vitals else None,
+            database_bytes=sizes.database if sizes else None,
+            host=read_host(),
+            disks=[self._filled(disk) for disk in disks],
+        )
+
+    def _topics(self, broker: BrokerReading) -> list[Topic]:
+        log_dirs = self._sources.log_dirs.value
+        found = []
+        for name in sorted(broker.ids):
+            places = [place for place in broker.bounds if place.topic == name]
+            end = sum(broker.bounds[place][1] for place in places)
+            course = self._courses.setdefault(name, Course())
+            pace = course.add(time.monotonic(), 0, end, 0)
+            size = sum(log_dirs.sizes.get(place, 0) for place in places) if log_dirs else None
+            found.append(Topic(name, len(places), end, pace.arriving, size))
+        return found
+
+    def _filled(self, disk: Disk) -> Disk:
+        filling = self._filling.setdefault(f"{disk.holds} {disk.path}", Filling())
+        return replace(disk, hours_left=filling.hours_left(time.monotonic(), disk.free))
+
+
+class _Clock:
+    """Notices that the wall clock was set: it and one that never jumps must go alike."""
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+        self._jump: tuple[float, float] | None = None
+
+    def jumped(self, now: int) -> str | None:
+        """A sentence for a while after a jump."""
+        monotonic = time.monotonic()
+        offset = now / _SECOND - monotonic
+        if self._offset is not None and abs(offset - self._offset) > _JUMP_S:
+            self._jump = monotonic, offset - self._offset
+        self._offset = offset
+        if self._jump is None or monotonic - self._jump[0] > _JUMP_TOLD_S:
+            return None
+        return f"the clock of this machine jumped by {self._jump[1]:+.0f} s: ages are off by that"
+
+
+def _source(name: str, watched: Watched[Any]) -> Source:
+    return Source(name, watched.is_up, watched.read, watched.error)
+
+
+def _accounts(details: Details | None, sizes: Sizes | None) -> list[Account]:
+    marks = details.marks if details else {}
+    differences = sizes.differences if sizes else {}
+    found = []
+    for name in sorted({*marks, *differences}):
+        held, off = marks.get(name), differences.get(name)
+        found.append(
+            Account(
+                account=name,
+                unmatched_fills=off.unmatched_fills if off else 0,
+                position_differences=off.positions if off else 0,
+                unexplained=off.unexplained if off else "0",
+                active_trades=held.active if held else 0,
+                stale_marks=held.stale if held else 0,
+                stale_since=held.since if held else None,
+            )
+        )
+    return found
+
+
+def _with_totals(building: Sequence[Building], broker: BrokerReading | None) -> list[Building]:
+    if broker is None:
+        return list(building)
+    return [
+        replace(
+            one,
+            total=sum(
+                end
+                for place, (_, end) in broker.bounds.items()
+                if one.projection in PROJECTIONS
+                and place.topic in PROJECTIONS[one.projection].topics
+            ),
+        )
+        for one in building
+    ]
+
+
+def _facts(picture: Picture) -> Mapping[str, str]:
+    """A sentence for each projection that is well."""
+    return {
+        f"projection/{one.projection}": f"{one.projection}: no lag"
+        if not one.lag_s
+        else f"{one.projection}: {one.lag_s:.1f} s behind"
+        for one in picture.groups
+        if one.projection is not None and one.lag_s is not None
+    }

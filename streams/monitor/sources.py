@@ -1,0 +1,261 @@
+"""All that is read in the background: brokers, database, heartbeats, commits, disks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from projections.base import Connection
+from projections.base import Partition as Place
+from projections.database import connect
+from streams.admin import Broker
+from streams.errors import UserError
+from streams.monitor.append_times import AppendTimes
+from streams.monitor.broker import BrokerReader, BrokerReading
+from streams.monitor.commits import CommitTail, Committed
+from streams.monitor.feeds import Feeds, HeartbeatTail
+from streams.monitor.log_dirs import LogDirs, read_log_dirs
+from streams.monitor.model import Building, DeadLetters, Disk, Postgres, Table
+from streams.monitor.tables import (
+    Differences,
+    Marks,
+    Newest,
+    Standing,
+    read_dead_letters,
+    read_differences,
+    read_marks,
+    read_newest,
+    read_standings,
+)
+from streams.monitor.vitals import read_database_disk, read_postgres, read_size, read_tables
+from streams.monitor.watched import Watched
+from streams.monitor.wire import Wire
+from streams.settings import Endpoints
+
+__all__ = ["Checkpoints", "Details", "Sizes", "Sources", "Vitals"]
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+#: A request to the broker, a statement, and the wait for a lock may take so long.
+_BROKER_S = 4.0
+_SESSION = {"statement_timeout": "3000", "lock_timeout": "1000"}
+#: How often (seconds) is read what changes slowly or takes long.
+_SLOWLY_S = 15.0
+_DETAILS_S = 2.0
+#: A tail that broke is opened again after so many seconds.
+_REOPEN_S = 2.0
+_COMMITS_EVERY_S = 1.0
+#: Append times that are not there by then are those of the next look. Seconds.
+_TIMES_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """Where the generations stand, by projection, and those that are being built."""
+
+    standings: Mapping[str, Standing]
+    building: Sequence[Building]
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What the tables tell of now."""
+
+    newest: Sequence[Newest]
+    marks: Mapping[str, Marks]
+    dead_letters: Sequence[DeadLetters]
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How the server does, and its disk, where that is known."""
+
+    postgres: Postgres
+    disk: Disk | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What takes long to add up, or changes slowly."""
+
+    differences: Mapping[str, Differences]
+    tables: Sequence[Table]
+    database: int
+
+
+class Sources:
+    """Reads from all of them until its context ends; each fails and recovers by itself."""
+
+    def __init__(self, endpoints: Endpoints, every: float, stale_s: float) -> None:
+        """`every` seconds between two looks; marks older than `stale_s` are stale."""
+        self._endpoints = endpoints
+        self._stale_s = stale_s
+        self._commits: list[Committed] = []
+        self._wire = _Wired(endpoints)
+        reader = BrokerReader(Broker(endpoints, _BROKER_S))
+        self.feeds = Feeds()
+        self.broker: Watched[BrokerReading] = Watched(
+            "broker", lambda: asyncio.to_thread(reader.read), every
+        )
+        self.log_dirs: Watched[LogDirs] = Watched("log folders", self._read_log_dirs, _SLOWLY_S)
+        self.checkpoints = self._of_database("checkpoints", _read_checkpoints, every)
+        self.vitals = self._of_database("vitals", _read_vitals, every)
+        self.details = self._of_database("details", self._read_details, _DETAILS_S)
+        self.sizes = self._of_database("sizes", _read_sizes, _SLOWLY_S)
+
+    def _of_database(
+        self, name: str, read: Callable[[Connection], Awaitable[T]], every: float
+    ) -> Watched[T]:
+        session = _Session(self._endpoints.dsn, f"monitor {name}")
+        return Watched(f"database, {name}", lambda: session.ask(read), every)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, endpoints: Endpoints, every: float, stale_s: float
+    ) -> AsyncIterator[Sources]:
+        """Begin to read; `first` waits for what comes first."""
+        found = cls(endpoints, every, stale_s)
+        works = [
+            *(one.run() for one in found._watched),
+            _reopening(found._follow_heartbeats, "heartbeats"),
+            _reopening(found._follow_commits, "commits"),
+        ]
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            yield found
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await found._wire.close()
+
+    @property
+    def _watched(self) -> Sequence[Watched[Any]]:
+        return (
+            self.broker,
+            self.log_dirs,
+            self.checkpoints,
+            self.vitals,
+            self.details,
+            self.sizes,
+        )
+
+    async def first(self, within: float) -> None:
+        """Return once each has been read, or has failed, or the time is over."""
+        await asyncio.gather(*(one.first(within) for one in self._watched))
+
+    def commits(self) -> list[Committed]:
+        """What was committed since the last call."""
+        found, self._commits = self._commits, []
+        return found
+
+    async def appended(self, wanted: set[tuple[Place, int]]) -> dict[tuple[Place, int], int]:
+        """The append times of these records, in ms since 1970 UTC; without what is not known."""
+        if not wanted:
+            return {}
+        try:
+            async with asyncio.timeout(_TIMES_S):
+                _, times = await self._wire.opened()
+                return await times.read(wanted)
+        except (TimeoutError, KafkaError, OSError, UserError):
+            return {}
+
+    async def _read_log_dirs(self) -> LogDirs:
+        wire, _ = await self._wire.opened()
+        try:
+            return await read_log_dirs(wire)
+        except KafkaError as error:
+            raise UserError(f"the brokers tell no sizes: {error}") from error
+
+    async def _read_details(self, connection: Connection) -> Details:
+        return Details(
+            await read_newest(connection),
+            await read_marks(connection, self._stale_s),
+            await read_dead_letters(connection),
+        )
+
+    async def _follow_heartbeats(self) -> None:
+        async with HeartbeatTail.open(self._endpoints) as tail:
+            while True:
+                for beat in await tail.read():
+                    self.feeds.take(beat)
+
+    async def _follow_commits(self) -> None:
+        async with CommitTail.open(self._endpoints) as tail:
+            while True:
+                self._commits += await tail.read()
+                await asyncio.sleep(_COMMITS_EVERY_S)
+
+
+async def _reopening(follow: Callable[[], Awaitable[None]], what: str) -> None:
+    """Follow for ever; what breaks is told once, and opened again."""
+    is_told = False
+    while True:
+        try:
+            await follow()
+        except (UserError, KafkaError, OSError) as error:
+            if not is_told:
+                log.warning("cannot be followed", what=what, reason=str(error))
+            is_told = True
+        await asyncio.sleep(_REOPEN_S)
+
+
+class _Session:
+    """One connection to the database, made anew where it broke."""
+
+    def __init__(self, dsn: str, name: str) -> None:
+        self._dsn = dsn
+        self._name = name
+        self._connection: Connection | None = None
+
+    async def ask(self, read: Callable[[Connection], Awaitable[T]]) -> T:
+        """What `read` finds. Raises psycopg's errors."""
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect(self._dsn, self._name, _SESSION)
+        return await read(self._connection)
+
+
+class _Wired:
+    """A wire to the brokers, opened when it is first needed."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
+        self._stack = AsyncExitStack()
+        self._opened: tuple[Wire, AppendTimes] | None = None
+        self._opening = asyncio.Lock()
+
+    async def opened(self) -> tuple[Wire, AppendTimes]:
+        """Raises UserError where no broker answers."""
+        async with self._opening:
+            if self._opened is None:
+                wire = await self._stack.enter_async_context(Wire.open(self._endpoints))
+                self._opened = wire, AppendTimes(wire)
+        return self._opened
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+
+async def _read_checkpoints(connection: Connection) -> Checkpoints:
+    return Checkpoints(*await read_standings(connection))
+
+
+async def _read_vitals(connection: Connection) -> Vitals:
+    return Vitals(await read_postgres(connection), await read_database_disk(connection))
+
+
+async def _read_sizes(connection: Connection) -> Sizes:
+    return Sizes(
+        await read_differences(connection),
+        await read_tables(connection),
+        await read_size(connection),
+    )

@@ -1,0 +1,187 @@
+"""How PostgreSQL, this machine and the disks do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import psutil
+
+from projections.base import Connection
+from streams.monitor.log_dirs import LogDir
+from streams.monitor.model import Disk, Host, Postgres, Table
+
+__all__ = ["Filling", "log_disks", "read_database_disk", "read_host"]
+__all__ += ["read_postgres", "read_size", "read_tables"]
+
+_ACTIVITY = """
+select
+    count(*) filter (where backend_type = 'client backend')::integer,
+    current_setting('max_connections')::integer,
+    count(*) filter (where wait_event_type = 'Lock')::integer,
+    coalesce(max(age), 0)::float8,
+    (array_agg(coalesce(nullif(application_name, ''), 'pid ' || pid) order by age desc)
+        filter (where age is not null))[1]
+from (
+    select
+        *,
+        case when backend_type = 'client backend' and pid <> pg_backend_pid()
+            then extract(epoch from clock_timestamp() - xact_start) end as age
+    from pg_stat_activity
+) as activity
+"""
+
+_SLOTS = """
+select
+    count(*)::integer,
+    coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)), 0)::bigint
+from pg_replication_slots
+where not pg_is_in_recovery()
+"""
+
+_ROWS = """
+select coalesce(sum(n_dead_tup), 0)::bigint, coalesce(sum(n_live_tup), 0)::bigint
+from pg_stat_user_tables
+"""
+
+_BLOCKS = """
+select
+    coalesce(blks_hit, 0)::bigint,
+    coalesce(blks_read, 0)::bigint
+from pg_stat_database
+where datname = current_database()
+"""
+
+_TABLES = """
+select
+    g.projection,
+    c.relname,
+    sum(pg_total_relation_size(t.relid))::bigint,
+    coalesce(sum(greatest(r.reltuples, 0)), 0)::bigint
+from public.generations as g
+join pg_namespace as n on n.nspname = g.projection || '_' || g.generation
+join pg_class as c on c.relnamespace = n.oid and c.relkind in ('r', 'p') and not c.relispartition
+cross join lateral pg_partition_tree(c.oid) as t
+join pg_class as r on r.oid = t.relid
+where g.is_current
+group by g.projection, c.relname
+order by 3 desc, 1, 2
+"""
+
+_BLOCKED = """
+select
+    w.application_name,
+    extract(epoch from clock_timestamp() - w.state_change)::float8,
+    coalesce(nullif(b.application_name, ''), 'a session'),
+    b.pid
+from pg_stat_activity as w
+cross join lateral unnest(pg_blocking_pids(w.pid)) as by (pid)
+join pg_stat_activity as b on b.pid = by.pid
+where w.wait_event_type = 'Lock' and w.application_name like 'tickertape %'
+order by 2 desc
+limit 1
+"""
+
+_FOLDER = "select (select setting from pg_settings where name = 'data_directory')"
+_LOCAL = {"", "localhost", "127.0.0.1", "::1"}
+#: Over how many looks the growth of what fills a disk is taken.
+_POINTS = 120
+
+
+class Filling:
+    """The pace at which a disk fills, by its last few looks."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, int]] = deque(maxlen=_POINTS)
+
+    def hours_left(self, at: float, free: int) -> float | None:
+        """Until nothing is free; `at` in seconds of any clock. None where it does not fill."""
+        self._points.append((at, free))
+        since, before = self._points[0]
+        if at - since < 10.0 or before <= free:
+            return None
+        return free * (at - since) / (before - free) / 3600
+
+
+async def read_postgres(connection: Connection) -> Postgres:
+    """PostgreSQL's vitals; the hit ratio is that of all blocks since the statistics began."""
+    connections, most, locks, age, name = await _row(connection, _ACTIVITY)
+    slots, slots_bytes = await _row(connection, _SLOTS)
+    dead, live = await _row(connection, _ROWS)
+    hit, read = await _row(connection, _BLOCKS)
+    blocked, blocked_s = await _blocked(connection) if locks else (None, 0.0)
+    return Postgres(
+        connections=connections,
+        max_connections=most,
+        waiting_locks=locks,
+        blocked=blocked,
+        blocked_s=blocked_s,
+        longest_transaction_s=age,
+        longest_transaction=name,
+        slots=slots,
+        slots_bytes=slots_bytes,
+        dead_rows=dead,
+        live_rows=live,
+        cache_hits=hit / (hit + read) if hit + read else None,
+    )
+
+
+async def read_tables(connection: Connection) -> list[Table]:
+    """The tables of all current generations, the largest first; rows by the statistics."""
+    rows = await (await connection.execute(_TABLES)).fetchall()
+    return [Table(projection, name, size, count) for projection, name, size, count in rows]
+
+
+async def _blocked(connection: Connection) -> tuple[str | None, float]:
+    row = await (await connection.execute(_BLOCKED)).fetchone()
+    if row is None:
+        return None, 0.0
+    waiter, waits, holder, pid = row
+    return f"{waiter} waits for a lock for {waits:.0f} s, which {holder} (pid {pid}) holds", waits
+
+
+def read_host() -> Host:
+    """This machine, now; the CPU since the last call."""
+    memory = psutil.virtual_memory()
+    return Host(
+        cpu_percent=psutil.cpu_percent(),
+        memory_used=memory.total - memory.available,
+        memory_total=memory.total,
+        load=os.getloadavg()[0],
+    )
+
+
+async def read_size(connection: Connection) -> int:
+    """Bytes that the database takes."""
+    (size,) = await _row(connection, "select pg_database_size(current_database())")
+    return int(size)
+
+
+def log_disks(folders: Sequence[LogDir]) -> list[Disk]:
+    """The file systems of the log, as the brokers tell."""
+    return [
+        Disk("log", f"broker {one.node}: {one.path}", one.free, one.total, None)
+        for one in folders
+        if one.total > 0
+    ]
+
+
+async def read_database_disk(connection: Connection) -> Disk | None:
+    """The file system of the database, where the server is on this machine and tells its folder."""
+    if connection.info.host not in _LOCAL:
+        return None
+    (path,) = await _row(connection, _FOLDER)
+    try:
+        usage = shutil.disk_usage(path)
+    except (OSError, TypeError):  # a folder that may not be looked at, or is not told
+        return None
+    return Disk("database", path, usage.free, usage.total, None)
+
+
+async def _row(connection: Connection, query: str) -> tuple[Any, ...]:
+    row = await (await connection.execute(query.encode())).fetchone()
+    assert row is not None
+    return tuple(row)
