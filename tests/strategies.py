@@ -22,6 +22,7 @@ from streams.events import (
     Fill,
     GapAccepted,
     Heartbeat,
+    Incident,
     LifecycleUnparsed,
     LogRestored,
     MarkError,
@@ -47,6 +48,7 @@ from streams.events import (
     ProjectionRepaired,
     ProjectionRolledBack,
     Reached,
+    Restart,
     Settlement,
     SnapshotFinished,
     SnapshotStarted,
@@ -441,12 +443,40 @@ heartbeats: st.SearchStrategy[Heartbeat] = st.builds(
     clock_skew=st.none() | st.integers(-(10**12), 10**12),
     cpu_percent=sizes,
     memory_bytes=sequences,
+    scope=st.none() | texts,
+    complete_until=st.none() | times,
+    crash_loop=st.none() | sequences,
     time=times,
 )
+restarts: st.SearchStrategy[Restart] = st.builds(
+    Restart,
+    service=identifiers,
+    supervisor=identifiers,
+    action=st.sampled_from(["restarted", "crash_loop", "gave_up"]),
+    reason=texts,
+    restarts=sequences,
+    pause_ms=sequences,
+    time=times,
+)
+incidents: st.SearchStrategy[Incident] = st.builds(
+    Incident,
+    incident=identifiers,
+    action=st.sampled_from(["opened", "changed", "closed"]),
+    severity=st.sampled_from(["warning", "critical"]),
+    cause=identifiers,
+    title=texts.filter(bool),
+    detail=st.none() | texts,
+    symptoms=st.lists(texts.filter(bool), max_size=3).map(tuple),
+    opened=times,
+    closed=st.none() | times,
+    time=times,
+    service=identifiers,
+)
+health_events: st.SearchStrategy[Event] = heartbeats | restarts | incidents
 
 _numbers = st.integers(0, 2**31 - 1)
 _generations = st.integers(1, 2**31 - 1)
-_projections = st.sampled_from(["account", "market", "prices"])
+_projections = st.sampled_from(["account", "health", "market", "prices"])
 _topics = st.sampled_from(["price.ticks", "kalshi.account"])
 _decision: dict[str, st.SearchStrategy[Any]] = {
     "decision_id": st.uuids().map(str),
@@ -524,7 +554,7 @@ events: st.SearchStrategy[Event] = (
     | account_events
     | command_events
     | outcome_events
-    | heartbeats
+    | health_events
     | decisions
     | unparsed
 )

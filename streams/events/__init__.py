@@ -42,7 +42,7 @@ from streams.events.system_decisions import (
     ProjectionRolledBack,
     Reached,
 )
-from streams.events.system_health import Heartbeat
+from streams.events.system_health import Heartbeat, Incident, Restart
 from streams.events.trade_commands import (
     CancelTrade,
     CloseTrade,
@@ -76,6 +76,7 @@ __all__ = [
     "Fill",
     "GapAccepted",
     "Heartbeat",
+    "Incident",
     "LifecycleUnparsed",
     "LogRestored",
     "MarkError",
@@ -102,6 +103,7 @@ __all__ = [
     "ProjectionRepaired",
     "ProjectionRolledBack",
     "Reached",
+    "Restart",
     "Settlement",
     "SnapshotFinished",
     "SnapshotStarted",

@@ -104,8 +104,8 @@ TOPICS: tuple[TopicSpec, ...] = (
     ),
     TopicSpec(
         name=system_health.TOPIC,
-        key="service",
-        summary="Heartbeats of producers and workers.",
+        key="service; the cause for incidents",
+        summary="Heartbeats of producers and workers, their restarts, and incidents.",
         retention_ms=7 * DAY_MS,
         partitions=1,  # a lease is membership of a group on it: streams.lease
     ),
@@ -155,6 +155,8 @@ EVENTS: tuple[type[Event], ...] = (
     trade_events.CloseFailed,
     trade_events.TradeExpired,
     system_health.Heartbeat,
+    system_health.Restart,
+    system_health.Incident,
     system_decisions.DeadLettersRedriven,
     system_decisions.DeadLettersDiscarded,
     system_decisions.ProjectionRebuilt,

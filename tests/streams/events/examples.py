@@ -133,6 +133,18 @@ GOOD: dict[str, Fields] = {
         "frames": 5, "frames_per_second": "1.25", "events": 5, "reconnects": 0, "gaps": 0,
         "unparsed": 0, "clock_skew": -1250, "cpu_percent": "3.5", "memory_bytes": 90000000}""",
     ),
+    "health.restart": _and(
+        TIME,
+        """{"service": "process/worker-1", "supervisor": "tape-up", "action": "restarted",
+        "reason": "SIGKILL", "restarts": 3, "pause_ms": 1500}""",
+    ),
+    "health.incident": _and(
+        TIME,
+        """{"incident": "feed/coinbase@1754518200000000", "action": "opened",
+        "severity": "critical", "cause": "feed/coinbase", "title": "coinbase sends nothing",
+        "detail": "first line\\nsecond line", "symptoms": ["no frame for 60 s", "lag grows"],
+        "opened": 1754518200000000, "closed": null, "service": "monitor"}""",
+    ),
     "lifecycle.described": _and(
         OF_VENUE,
         """{"series": "KXBTCD", "event_ticker": null, "title": null, "subtitle": null,
@@ -187,6 +199,7 @@ NO_LEVELS: list[object] = [None, {}, [["0.5"]], [["2", "1"]], [[0.5, "1"]], [["0
 NO_NUMBER: list[object] = [None, -1, "1", 0.5, True, 2**63]
 NO_SMALL_NUMBER = [*NO_NUMBER, 2**31]
 NO_GENERATION = [*NO_SMALL_NUMBER, 0]
+NO_SYMPTOMS: list[object] = [None, "lag", [1], [None], [""], ["x" * 501], ["x"] * 101]
 NO_UUID: list[object] = [None, 1, "", "x", "0B8A4A1E-8F1C-4D6E-9C53-1F2A3B4C5D6E"]
 
 #: What a field of this name refuses, whatever event it stands in.
@@ -202,7 +215,12 @@ REFUSED: dict[str, list[object]] = {
     **dict.fromkeys(["yes", "no"], NO_LEVELS),
     **dict.fromkeys(["seq", "previous", "frames"], NO_NUMBER),
     **dict.fromkeys(["end", "opened", "since"], NO_TIME),
-    **dict.fromkeys(["service", "instance"], NO_ID),
+    **dict.fromkeys(["service", "instance", "supervisor", "incident", "cause"], NO_ID),
+    "title": [1, "x" * 2001],
+    "detail": [1, "x" * 2001],
+    "symptoms": NO_SYMPTOMS,
+    "closed": NO_TIME,
+    **dict.fromkeys(["restarts", "pause_ms"], NO_NUMBER),
     **dict.fromkeys(["yes_bid_open", "open", "high", "low", "close", "mean"], NO_PRICE),
     "is_taker": ["maybe", 2],
     "tickers": [None, "KXU3", {}, [None], *([ticker] for ticker in NO_TICKER)],
@@ -263,6 +281,12 @@ REFUSED_BY: dict[tuple[str, str], list[object]] = {
     ("market.candle", "minutes"): [5, "60", None],
     ("health.heartbeat", "state"): ["fine", "", None],
     ("health.heartbeat", "clock_skew"): ["1", 0.5, True],
+    ("health.restart", "action"): ["gone", "", None, 1],
+    ("health.restart", "reason"): [None, 1, "x" * 2001],
+    ("health.incident", "action"): ["forgotten", "", None, 1],
+    ("health.incident", "severity"): ["info", "", None, 1],
+    ("health.incident", "title"): [None, 1, "", "x" * 501],
+    ("health.incident", "opened"): [*NO_TIME, None],
 }
 
 
