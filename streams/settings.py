@@ -93,6 +93,15 @@ class Settings(BaseSettings):
     #: Days of history that stay in the tables, by append time; None keeps all.
     history_days: int | None = Field(default=None, gt=0)
 
+    #: From how many seconds on a lag is a warning, and critical.
+    lag_warn_s: float = Field(default=5.0, gt=0)
+    lag_critical_s: float = Field(default=30.0, gt=0)
+    #: Ages in seconds from which a source is stale, by source, venue or topic: `kraken=60`.
+    stale_s: Annotated[Mapping[str, float], NoDecode] = {}
+    #: Webhooks, which may hold secrets: for alerts, and for a sign of life each minute.
+    alert_url: SecretStr | None = None
+    dead_man_url: SecretStr | None = None
+
     postgres_host: str | None = Field(default=None, validation_alias="POSTGRES_HOST")
     postgres_port: int = Field(default=5432, validation_alias="POSTGRES_PORT", gt=0, lt=65_536)
     postgres_db: str = Field(default="postgres", validation_alias="POSTGRES_DB")
@@ -121,6 +130,30 @@ class Settings(BaseSettings):
     def _readable(cls, value: Path | None) -> Path | None:
         if value is not None and not os.access(value, os.R_OK):
             raise ValueError(f"there is no readable file {value}")
+        return value
+
+    @field_validator("stale_s", mode="before")
+    @classmethod
+    def _ages(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found = {}
+        for one in value.split(","):
+            name, _, seconds = one.strip().rpartition("=")
+            try:
+                found[name] = float(seconds)
+            except ValueError:
+                found[name] = 0.0
+            if not name or not 0 < found[name] < 1e9:
+                raise ValueError("give it as kraken=60,coinbase:BTC-USD=20: names and seconds")
+        return found
+
+    @field_validator("alert_url", "dead_man_url")
+    @classmethod
+    def _webhook(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = urlsplit(value.get_secret_value()) if value is not None else None
+        if parts is not None and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("it is no address of a webhook; give it as https://host/path")
         return value
 
     @field_validator("dsn")

@@ -19,6 +19,7 @@ from streams.cli import (
     explain,
     health,
     lag,
+    monitor,
     pnl,
     produce,
     rebuild,
@@ -91,6 +92,7 @@ app.command(name="trace")(trace.trace)
 app.command(name="wait")(wait.wait)
 app.command(name="lag")(lag.lag)
 app.command(name="health")(health.health)
+app.command(name="monitor")(monitor.monitor)
 
 
 def main() -> None:

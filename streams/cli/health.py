@@ -40,10 +40,12 @@ def health(
 
 async def _look() -> Picture:
     from streams.monitor.observatory import Observatory
-    from streams.monitor.thresholds import Thresholds
+    from streams.monitor.thresholds import thresholds_of
     from streams.settings import endpoints, load_settings
 
-    async with Observatory.open(endpoints(load_settings()), Thresholds(), 1.0) as observatory:
+    settings = load_settings()
+    opened = Observatory.open(endpoints(settings), thresholds_of(settings), 1.0)
+    async with opened as observatory:
         return await observatory.look()
 
 

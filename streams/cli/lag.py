@@ -75,10 +75,11 @@ async def _look() -> Picture:
 
 def _observatory(every: float) -> AbstractAsyncContextManager[Observatory]:
     from streams.monitor.observatory import Observatory
-    from streams.monitor.thresholds import Thresholds
+    from streams.monitor.thresholds import thresholds_of
     from streams.settings import endpoints, load_settings
 
-    return Observatory.open(endpoints(load_settings()), Thresholds(), every)
+    settings = load_settings()
+    return Observatory.open(endpoints(settings), thresholds_of(settings), every)
 
 
 async def _watch(console: Console, names: Sequence[str], every: float) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from streams.monitor.model import Incident
+from streams.monitor.model import Incident, Level
 from streams.monitor.symptoms import Symptom
 
 __all__ = ["Action", "Book", "Change", "causes_of"]
@@ -24,7 +24,7 @@ _LONGEST_QUIET_S = 240.0
 #: What comes back within so many seconds is the same incident.
 _BACK_WITHIN_S = 600.0
 #: The symptoms of an incident are told anew at most so often, if its level stays.
-_RETOLD_S = 60.0
+_RETOLD_S = 300.0
 
 
 class Action(StrEnum):
@@ -36,10 +36,14 @@ class Action(StrEnum):
 
 
 class Change(NamedTuple):
-    """An incident that is to be told, and why."""
+    """An incident that is to be told, and why.
+
+    `is_news` is False where it only goes on: people need not hear of that again.
+    """
 
     action: Action
     incident: Incident
+    is_news: bool = True
 
 
 def causes_of(symptoms: Sequence[Symptom]) -> dict[str, list[Symptom]]:
@@ -78,6 +82,7 @@ class _Entry:
     last_seen: int
     quiet_s: float
     told: int
+    worst: Level
 
 
 class Book:
@@ -85,7 +90,7 @@ class Book:
 
     def __init__(self, known: Iterable[Incident] = (), now: int = 0) -> None:
         """`known` are incidents that were open at `now`, as another process has told."""
-        self._entries = {one.cause: _Entry(one, now, _QUIET_S, now) for one in known}
+        self._entries = {one.cause: _Entry(one, now, _QUIET_S, now, one.level) for one in known}
         #: Since when each symptom is there without a pause, by its node and the text's beginning.
         self._since: dict[tuple[str, str], int] = {}
 
@@ -127,19 +132,22 @@ class Book:
         if entry is None:
             opened = min(now, *(one.since for one in some if one.node == cause))
             incident = Incident(f"{cause}@{now}", cause, level, texts[0], texts, opened)
-            self._entries[cause] = _Entry(incident, now, _QUIET_S, now)
+            self._entries[cause] = _Entry(incident, now, _QUIET_S, now, level)
             return [Change(Action.OPENED, incident)]
         was = entry.incident
         entry.last_seen = now
         entry.incident = replace(was, level=level, title=texts[0], symptoms=texts, closed=None)
         if was.closed is not None:
             entry.quiet_s = min(2 * entry.quiet_s, _LONGEST_QUIET_S)
-        is_worse = level > was.level
+            entry.told, entry.worst = now, level
+            return [Change(Action.OPENED, entry.incident)]
+        is_news = level > entry.worst
+        entry.worst = max(level, entry.worst)
         is_due = texts != was.symptoms and now - entry.told >= _RETOLD_S * _SECOND
-        if was.closed is None and not is_worse and not is_due:
+        if not is_news and not is_due:
             return []
         entry.told = now
-        return [Change(Action.CHANGED if was.closed is None else Action.OPENED, entry.incident)]
+        return [Change(Action.CHANGED, entry.incident, is_news)]
 
     def _unseen(self, entry: _Entry, now: int) -> list[Change]:
         quiet_s = (now - entry.last_seen) / _SECOND

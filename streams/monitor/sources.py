@@ -50,6 +50,7 @@ _SESSION = {"statement_timeout": "3000", "lock_timeout": "1000"}
 #: How often (seconds) is read what changes slowly or takes long.
 _SLOWLY_S = 15.0
 _DETAILS_S = 2.0
+_LOG_DIRS_S = 4.0
 #: A tail that broke is opened again after so many seconds.
 _REOPEN_S = 2.0
 _COMMITS_EVERY_S = 1.0
@@ -105,7 +106,7 @@ class Sources:
         self.broker: Watched[BrokerReading] = Watched(
             "broker", lambda: asyncio.to_thread(reader.read), every
         )
-        self.log_dirs: Watched[LogDirs] = Watched("log folders", self._read_log_dirs, _SLOWLY_S)
+        self.log_dirs: Watched[LogDirs] = Watched("log folders", self._read_log_dirs, _LOG_DIRS_S)
         self.checkpoints = self._of_database("checkpoints", _read_checkpoints, every)
         self.vitals = self._of_database("vitals", _read_vitals, every)
         self.details = self._of_database("details", self._read_details, _DETAILS_S)

@@ -202,7 +202,7 @@ def _of_group(group: Group, now: int, thresholds: Thresholds) -> Iterator[Sympto
         concerned = [one for one in group.partitions if one.state == state]
         if concerned:
             level, text = _told(name, state, concerned, is_ours=group.projection is not None)
-            since = min((one.moved or now) for one in concerned)
+            since = now - int(max((one.lag_s or 0.0) for one in concerned) * _SECOND)
             yield Symptom(node, level, since, text, causes)
     if not states & {State.DEAD, State.STUCK}:  # which say how long
         yield from _of_lag(group, name, node, causes, now, thresholds)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["Limits", "Thresholds"]
+from streams.settings import Settings
+
+__all__ = ["Limits", "Thresholds", "thresholds_of"]
 
 
 class Limits(NamedTuple):
@@ -58,3 +60,12 @@ class Thresholds:
         )
         part = stale / limits.stale_s
         return Limits(*(part * limit for limit in limits))
+
+
+def thresholds_of(settings: Settings) -> Thresholds:
+    """The thresholds in force."""
+    return Thresholds(
+        lag_warn_s=settings.lag_warn_s,
+        lag_critical_s=settings.lag_critical_s,
+        stale_s=settings.stale_s,
+    )

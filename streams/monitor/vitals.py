@@ -87,23 +87,43 @@ limit 1
 
 _FOLDER = "select (select setting from pg_settings where name = 'data_directory')"
 _LOCAL = {"", "localhost", "127.0.0.1", "::1"}
-#: Over how many looks the growth of what fills a disk is taken.
-_POINTS = 120
+#: How long, and how densely, the free space of a disk is remembered. Seconds.
+_REMEMBERED_S = 3600.0
+_RECENT_S = 60.0
+_POINT_EVERY_S = 5.0
+#: A pace is told of at least so many seconds, and believed for so many times as long.
+_SHORTEST_S = 8.0
+_CREDIBLE = 30
 
 
 class Filling:
-    """The pace at which a disk fills, by its last few looks."""
+    """The pace at which a disk fills, by its last looks."""
 
     def __init__(self) -> None:
-        self._points: deque[tuple[float, int]] = deque(maxlen=_POINTS)
+        self._points: deque[tuple[float, int]] = deque()
 
     def hours_left(self, at: float, free: int) -> float | None:
-        """Until nothing is free; `at` in seconds of any clock. None where it does not fill."""
-        self._points.append((at, free))
-        since, before = self._points[0]
-        if at - since < 10.0 or before <= free:
-            return None
-        return free * (at - since) / (before - free) / 3600
+        """Until nothing is free; `at` in seconds of a clock that never jumps.
+
+        None where it does not fill, or no faster than a short burst would. The pace of the last
+        minute, or of all that is remembered, tells only of a time that is not much longer.
+        """
+        if not self._points or at - self._points[-1][0] >= _POINT_EVERY_S:
+            self._points.append((at, free))
+        while at - self._points[0][0] > _REMEMBERED_S:
+            self._points.popleft()
+        recent = next(point for point in self._points if at - point[0] <= _RECENT_S)
+        hours = [_until_full(point, at, free) for point in (self._points[0], recent)]
+        return min((one for one in hours if one is not None), default=None)
+
+
+def _until_full(point: tuple[float, int], at: float, free: int) -> float | None:
+    since, before = point
+    seconds = at - since
+    if seconds < _SHORTEST_S or before <= free:
+        return None
+    left = free * seconds / (before - free)
+    return left / 3600 if left <= _CREDIBLE * seconds else None
 
 
 async def read_postgres(connection: Connection) -> Postgres:
