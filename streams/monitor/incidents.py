@@ -23,7 +23,7 @@ _QUIET_S = 15.0
 _LONGEST_QUIET_S = 240.0
 #: What comes back within so many seconds is the same incident.
 _BACK_WITHIN_S = 600.0
-#: The symptoms of an incident are told anew at most so often, if its level stays.
+#: That an incident goes on is recorded so often: the log does not keep its opening for ever.
 _RETOLD_S = 300.0
 
 
@@ -143,7 +143,7 @@ class Book:
             return [Change(Action.OPENED, entry.incident)]
         is_news = level > entry.worst
         entry.worst = max(level, entry.worst)
-        is_due = texts != was.symptoms and now - entry.told >= _RETOLD_S * _SECOND
+        is_due = now - entry.told >= _RETOLD_S * _SECOND
         if not is_news and not is_due:
             return []
         entry.told = now
