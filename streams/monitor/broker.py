@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+
+from confluent_kafka import TopicPartition
 
 from projections.base import Partition
 from streams.admin import Broker, GroupDescription, partitions_of
@@ -18,14 +20,14 @@ _SETTINGS_FOR_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class BrokerReading:
-    """One look. `ids` are the topics' UUIDs, `bounds` the start and end offset of a partition.
+    """One look. `ids` are the topics' UUIDs; `partitions` are all that there are.
 
     `retention_ms` is -1 where a topic is kept for ever. `committed` has no group without offsets.
     """
 
     ids: Mapping[str, str]
+    partitions: Sequence[Partition]
     retention_ms: Mapping[str, int]
-    bounds: Mapping[Partition, tuple[int, int]]
     groups: Mapping[str, GroupDescription]
     committed: Mapping[str, Mapping[Partition, int]]
 
@@ -38,16 +40,16 @@ class BrokerReader:
         self._retention: dict[str, tuple[int, float]] = {}
 
     def read(self) -> BrokerReading:
-        """Look now. Raises UserError where the broker does not answer. Blocks."""
+        """All but the bounds. Raises UserError where the broker does not answer. Blocks."""
         topics = self._broker.describe(self._broker.topics())
         groups = self._broker.groups()
-        # Offsets before ends: a group that moves on meanwhile would else be beyond the end.
         committed = self._broker.committed(groups)
-        bounds = self._broker.all_bounds(partitions_of(topics.values()), skip_unavailable=True)
         return BrokerReading(
             ids={name: description_id(topic) for name, topic in topics.items()},
+            partitions=[
+                Partition(one.topic, one.partition) for one in partitions_of(topics.values())
+            ],
             retention_ms={name: self._retention_of(name) for name in topics},
-            bounds={Partition(*place): both for place, both in bounds.items()},
             groups=groups,
             committed={
                 name: {Partition(*place): offset for place, offset in offsets.items()}
@@ -55,6 +57,12 @@ class BrokerReader:
                 if offsets
             },
         )
+
+    def bounds(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
+        """Start and end offset of those that have a leader. Raises as `read`. Blocks."""
+        asked = [TopicPartition(*place) for place in partitions]
+        found = self._broker.all_bounds(asked, skip_unavailable=True)
+        return {Partition(*place): both for place, both in found.items()}
 
     def _retention_of(self, topic: str) -> int:
         known, until = self._retention.get(topic, (-1, 0.0))

@@ -42,6 +42,7 @@ class Look:
     now: int
     clock: float
     broker: BrokerReading
+    bounds: Mapping[Place, tuple[int, int]]
     standings: Mapping[str, Standing] | None
 
     def positions(self) -> dict[str, dict[Place, _Position]]:
@@ -59,10 +60,10 @@ class Look:
     def wanted(self) -> set[tuple[Place, int]]:
         """The first record that waits, for each partition in which any does."""
         return {
-            (place, max(one.offset, self.broker.bounds[place][0]))
+            (place, max(one.offset, self.bounds[place][0]))
             for positions in self.positions().values()
             for place, one in positions.items()
-            if place in self.broker.bounds and one.offset < self.broker.bounds[place][1]
+            if place in self.bounds and one.offset < self.bounds[place][1]
         }
 
     def _ours(self, projection: str, standing: Standing) -> dict[Place, _Position]:
@@ -71,7 +72,7 @@ class Look:
             for place, one in standing.checkpoints.items()
         }
         # A partition that was never claimed is read from the start of its log.
-        for place, (start, _) in self.broker.bounds.items():
+        for place, (start, _) in self.bounds.items():
             if place.topic in PROJECTIONS[projection].topics and place not in found:
                 found[place] = _Position(start, self.broker.ids.get(place.topic), None)
         return found
@@ -115,7 +116,9 @@ class LagTracker:
         self._courses: dict[str, Course] = {}
         self._windows: dict[tuple[str, Place], Window] = {}
 
-    def commits(self, commits: Iterable[Committed], broker: BrokerReading) -> None:
+    def commits(
+        self, commits: Iterable[Committed], bounds: Mapping[Place, tuple[int, int]]
+    ) -> None:
         """What others committed, as the brokers' own log tells."""
         for one in commits:
             place = Place(one.topic, one.partition)
@@ -125,8 +128,7 @@ class LagTracker:
                 self._windows.pop((one.group, place), None)
                 continue
             window = self._windows.setdefault((one.group, place), Window())
-            bounds = broker.bounds.get(place)
-            lag = None if bounds is None else max(0, bounds[1] - one.offset)
+            lag = max(0, bounds[place][1] - one.offset) if place in bounds else None
             window.add(Commit(one.offset, one.time, lag))
 
     def groups(self, look: Look, appended: Mapping[tuple[Place, int], int]) -> list[Group]:
@@ -154,7 +156,7 @@ class LagTracker:
         partitions = [
             self._partition(name, place, position, look, appended)
             for place, position in sorted(positions.items())
-            if place in look.broker.bounds
+            if place in look.bounds
         ]
         lag = sum(one.lag for one in partitions)
         course = self._courses.setdefault(name, Course())
@@ -189,7 +191,7 @@ class LagTracker:
         appended: Mapping[tuple[Place, int], int],
     ) -> Partition:
         memory = self._remember(name, place, position, look)
-        start, end = look.broker.bounds[place]
+        start, end = look.bounds[place]
         description = look.broker.groups.get(name)
         first = max(position.offset, start)
         oldest_ms = appended.get((place, first))
@@ -233,7 +235,7 @@ class LagTracker:
             moved = True
         else:
             moved = memory.saw(position, generation, look.now)
-        _, end = look.broker.bounds[place]
+        _, end = look.bounds[place]
         if projection is None:
             memory.window = self._windows.setdefault(key, memory.window)
             if memory.window.commits:

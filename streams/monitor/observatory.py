@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from projections import PROJECTIONS
-from streams.monitor.broker import BrokerReading
+from projections.base import Partition as Place
 from streams.monitor.freshness import freshness
 from streams.monitor.incidents import Book, Change
 from streams.monitor.lag import LagTracker, Look
@@ -36,8 +36,6 @@ from streams.settings import Endpoints
 __all__ = ["Observatory"]
 
 _SECOND = 1_000_000
-#: How long the first look waits for what does not answer. Seconds.
-_FIRST_S = 8.0
 #: A clock that is off by so much from one look to the next has jumped, which is told for a while.
 _JUMP_S = 2.0
 _JUMP_TOLD_S = 60.0
@@ -68,8 +66,7 @@ class Observatory:
     ) -> AsyncIterator[Observatory]:
         """Begin to read from all sources; pictures are made by `look` or by `run`."""
         stale_s = thresholds.fresh("price.ticks", "").stale_s
-        async with Sources.open(endpoints, every, stale_s) as sources:
-            await sources.first(_FIRST_S)
+        async with Sources.open(endpoints, stale_s) as sources:
             yield cls(sources, thresholds, every)
 
     def knows(self, incidents: Sequence[Incident]) -> None:
@@ -111,14 +108,18 @@ class Observatory:
         return picture
 
     async def _measure_lags(self) -> None:
-        """Groups as of the newest reading of the brokers; without a new one, as they were."""
-        broker, checkpoints = self._sources.broker, self._sources.checkpoints.value
-        if broker.value is None or broker.read is None:
+        """Groups as of now; where the brokers do not answer, as they were."""
+        sources = self._sources
+        await sources.positions()
+        broker, bounds = sources.broker.value, sources.bounds.value
+        if broker is None or bounds is None or not sources.bounds.is_up:
             return
-        self._lags.commits(self._sources.commits(), broker.value)
+        checkpoints = sources.checkpoints.value
+        self._lags.commits(sources.commits(), bounds)
         standings = None if checkpoints is None else checkpoints.standings
-        look = Look(broker.read, time.monotonic(), broker.value, standings)
-        self._groups = self._lags.groups(look, await self._sources.appended(look.wanted()))
+        now = time.time_ns() // 1000
+        look = Look(now, time.monotonic(), broker, bounds, standings)
+        self._groups = self._lags.groups(look, await sources.appended(look.wanted()))
 
     def _picture(self, now: int) -> Picture:
         sources = self._sources
@@ -129,33 +130,38 @@ class Observatory:
             disks.append(vitals.disk)
         return Picture(
             taken=now,
-            sources=[_source("broker", sources.broker), _source("database", sources.checkpoints)],
+            sources=[
+                _source("broker", sources.broker, sources.bounds),
+                _source("database", sources.checkpoints),
+            ],
             groups=self._groups,
-            topics=self._topics(sources.broker.value) if sources.broker.value else [],
+            topics=self._topics(),
             feeds=sources.feeds.seen(now),
             freshness=freshness(details.newest, now, self._thresholds) if details else [],
             dead_letters=details.dead_letters if details else [],
             accounts=_accounts(details, sizes),
             tables=sizes.tables if sizes else [],
-            building=_with_totals(checkpoints.building, sources.broker.value)
-            if checkpoints
-            else [],
+            building=_with_totals(
+                checkpoints.building if checkpoints else [], sources.bounds.value or {}
+            ),
             postgres=vitals.postgres if vitals else None,
             database_bytes=sizes.database if sizes else None,
             host=read_host(),
             disks=[self._filled(disk) for disk in disks],
         )
 
-    def _topics(self, broker: BrokerReading) -> list[Topic]:
-        log_dirs = self._sources.log_dirs.value
+    def _topics(self) -> list[Topic]:
+        ends: dict[str, list[tuple[Place, int]]] = {}
+        for place, (_, end) in (self._sources.bounds.value or {}).items():
+            ends.setdefault(place.topic, []).append((place, end))
+        sizes = self._sources.log_dirs.value
         found = []
-        for name in sorted(broker.ids):
-            places = [place for place in broker.bounds if place.topic == name]
-            end = sum(broker.bounds[place][1] for place in places)
+        for name, some in sorted(ends.items()):
+            end = sum(one for _, one in some)
             course = self._courses.setdefault(name, Course())
             pace = course.add(time.monotonic(), 0, end, 0)
-            size = sum(log_dirs.sizes.get(place, 0) for place in places) if log_dirs else None
-            found.append(Topic(name, len(places), end, pace.arriving, size))
+            size = sum(sizes.sizes.get(place, 0) for place, _ in some) if sizes else None
+            found.append(Topic(name, len(some), end, pace.arriving, size))
         return found
 
     def _filled(self, disk: Disk) -> Disk:
@@ -182,8 +188,10 @@ class _Clock:
         return f"the clock of this machine jumped by {self._jump[1]:+.0f} s: ages are off by that"
 
 
-def _source(name: str, watched: Watched[Any]) -> Source:
-    return Source(name, watched.is_up, watched.read, watched.error)
+def _source(name: str, *watched: Watched[Any]) -> Source:
+    """What is read of it in several ways is as the worst of them."""
+    worst = next((one for one in watched if not one.is_up), watched[-1])
+    return Source(name, worst.is_up, worst.read, worst.error)
 
 
 def _accounts(details: Details | None, sizes: Sizes | None) -> list[Account]:
@@ -206,15 +214,16 @@ def _accounts(details: Details | None, sizes: Sizes | None) -> list[Account]:
     return found
 
 
-def _with_totals(building: Sequence[Building], broker: BrokerReading | None) -> list[Building]:
-    if broker is None:
-        return list(building)
+def _with_totals(
+    building: Sequence[Building], bounds: Mapping[Place, tuple[int, int]]
+) -> list[Building]:
+    """With the records that each of them has to read."""
     return [
         replace(
             one,
             total=sum(
                 end
-                for place, (_, end) in broker.bounds.items()
+                for place, (_, end) in bounds.items()
                 if one.projection in PROJECTIONS
                 and place.topic in PROJECTIONS[one.projection].topics
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from projections.database import connect
 from streams.admin import Broker
 from streams.errors import UserError
 from streams.monitor.append_times import AppendTimes
-from streams.monitor.broker import BrokerReader, BrokerReading
+from streams.monitor.broker import BrokerReader
 from streams.monitor.commits import CommitTail, Committed
 from streams.monitor.feeds import Feeds, HeartbeatTail
 from streams.monitor.log_dirs import LogDirs, read_log_dirs
@@ -33,7 +33,13 @@ from streams.monitor.tables import (
     read_newest,
     read_standings,
 )
-from streams.monitor.vitals import read_database_disk, read_postgres, read_size, read_tables
+from streams.monitor.vitals import (
+    Blocking,
+    read_database_disk,
+    read_postgres,
+    read_size,
+    read_tables,
+)
 from streams.monitor.watched import Watched
 from streams.monitor.wire import Wire
 from streams.settings import Endpoints
@@ -54,6 +60,9 @@ _LOG_DIRS_S = 4.0
 #: A tail that broke is opened again after so many seconds.
 _REOPEN_S = 2.0
 _COMMITS_EVERY_S = 1.0
+#: How long the first look, and each look at positions, waits for who does not answer. Seconds.
+_FIRST_S = 5.0
+_POSITIONS_S = 2.0
 #: Append times that are not there by then are those of the next look. Seconds.
 _TIMES_S = 2.0
 
@@ -95,64 +104,74 @@ class Sizes:
 class Sources:
     """Reads from all of them until its context ends; each fails and recovers by itself."""
 
-    def __init__(self, endpoints: Endpoints, every: float, stale_s: float) -> None:
-        """`every` seconds between two looks; marks older than `stale_s` are stale."""
+    def __init__(self, endpoints: Endpoints, stale_s: float) -> None:
+        """Marks older than `stale_s` are stale."""
         self._endpoints = endpoints
         self._stale_s = stale_s
         self._commits: list[Committed] = []
+        #: Set once the tails were read for the first time.
+        self._heard, self._followed = asyncio.Event(), asyncio.Event()
         self._wire = _Wired(endpoints)
-        reader = BrokerReader(Broker(endpoints, _BROKER_S))
+        self._reader = BrokerReader(Broker(endpoints, _BROKER_S))
+        self._blocking = Blocking()
         self.feeds = Feeds()
-        self.broker: Watched[BrokerReading] = Watched(
-            "broker", lambda: asyncio.to_thread(reader.read), every
-        )
-        self.log_dirs: Watched[LogDirs] = Watched("log folders", self._read_log_dirs, _LOG_DIRS_S)
-        self.checkpoints = self._of_database("checkpoints", _read_checkpoints, every)
-        self.vitals = self._of_database("vitals", _read_vitals, every)
-        self.details = self._of_database("details", self._read_details, _DETAILS_S)
-        self.sizes = self._of_database("sizes", _read_sizes, _SLOWLY_S)
+        self.broker = Watched("broker", lambda: asyncio.to_thread(self._reader.read))
+        self.checkpoints = self._of_database("checkpoints", _read_checkpoints)
+        self.bounds = Watched("bounds of the log", self._read_bounds)
+        self.log_dirs = Watched("folders of the log", self._read_log_dirs)
+        self.vitals = self._of_database("vitals", self._read_vitals)
+        self.details = self._of_database("details", self._read_details)
+        self.sizes = self._of_database("sizes", _read_sizes)
 
-    def _of_database(
-        self, name: str, read: Callable[[Connection], Awaitable[T]], every: float
-    ) -> Watched[T]:
+    def _of_database(self, name: str, read: Callable[[Connection], Awaitable[T]]) -> Watched[T]:
         session = _Session(self._endpoints.dsn, f"monitor {name}")
-        return Watched(f"database, {name}", lambda: session.ask(read), every)
+        return Watched(f"database, {name}", lambda: session.ask(read))
 
     @classmethod
     @asynccontextmanager
-    async def open(
-        cls, endpoints: Endpoints, every: float, stale_s: float
-    ) -> AsyncIterator[Sources]:
-        """Begin to read; `first` waits for what comes first."""
-        found = cls(endpoints, every, stale_s)
+    async def open(cls, endpoints: Endpoints, stale_s: float) -> AsyncIterator[Sources]:
+        """Begin to read in the background, but for positions, which `positions` reads.
+
+        It returns once each has been read, or has failed.
+        """
+        found = cls(endpoints, stale_s)
+        slowly: dict[Watched[Any], float] = {
+            found.log_dirs: _LOG_DIRS_S,
+            found.vitals: _DETAILS_S,
+            found.details: _DETAILS_S,
+            found.sizes: _SLOWLY_S,
+        }
+        await asyncio.gather(*(one.refresh(_FIRST_S) for one in slowly))
         works = [
-            *(one.run() for one in found._watched),
+            *(one.run(every) for one, every in slowly.items()),
             _reopening(found._follow_heartbeats, "heartbeats"),
             _reopening(found._follow_commits, "commits"),
         ]
         tasks = [asyncio.create_task(work) for work in works]
         try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FIRST_S):
+                    await found._heard.wait()
+                    await found._followed.wait()
             yield found
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            positions: list[Watched[Any]] = [found.broker, found.checkpoints, found.bounds]
+            for one in [*positions, *slowly]:
+                one.stop()
             await found._wire.close()
 
-    @property
-    def _watched(self) -> Sequence[Watched[Any]]:
-        return (
-            self.broker,
-            self.log_dirs,
-            self.checkpoints,
-            self.vitals,
-            self.details,
-            self.sizes,
-        )
+    async def positions(self) -> None:
+        """Read where all groups stand, and then at once where the log ends.
 
-    async def first(self, within: float) -> None:
-        """Return once each has been read, or has failed, or the time is over."""
-        await asyncio.gather(*(one.first(within) for one in self._watched))
+        In this order, and without a pause, so that nothing is ahead of the log, and what came in
+        between is no lag.
+        """
+        await self.broker.refresh(_POSITIONS_S)
+        await self.checkpoints.refresh(_POSITIONS_S)
+        await self.bounds.refresh(_POSITIONS_S)
 
     def commits(self) -> list[Committed]:
         """What was committed since the last call."""
@@ -170,12 +189,21 @@ class Sources:
         except (TimeoutError, KafkaError, OSError, UserError):
             return {}
 
+    async def _read_bounds(self) -> dict[Place, tuple[int, int]]:
+        if self.broker.value is None:
+            raise UserError("the partitions are not known")
+        return await asyncio.to_thread(self._reader.bounds, self.broker.value.partitions)
+
     async def _read_log_dirs(self) -> LogDirs:
         wire, _ = await self._wire.opened()
         try:
             return await read_log_dirs(wire)
         except KafkaError as error:
             raise UserError(f"the brokers tell no sizes: {error}") from error
+
+    async def _read_vitals(self, connection: Connection) -> Vitals:
+        postgres = await read_postgres(connection, self._blocking)
+        return Vitals(postgres, await read_database_disk(connection))
 
     async def _read_details(self, connection: Connection) -> Details:
         return Details(
@@ -189,11 +217,13 @@ class Sources:
             while True:
                 for beat in await tail.read():
                     self.feeds.take(beat)
+                self._heard.set()
 
     async def _follow_commits(self) -> None:
         async with CommitTail.open(self._endpoints) as tail:
             while True:
                 self._commits += await tail.read()
+                self._followed.set()
                 await asyncio.sleep(_COMMITS_EVERY_S)
 
 
@@ -248,10 +278,6 @@ class _Wired:
 
 async def _read_checkpoints(connection: Connection) -> Checkpoints:
     return Checkpoints(*await read_standings(connection))
-
-
-async def _read_vitals(connection: Connection) -> Vitals:
-    return Vitals(await read_postgres(connection), await read_database_disk(connection))
 
 
 async def _read_sizes(connection: Connection) -> Sizes:

@@ -203,7 +203,8 @@ def _of_group(group: Group, now: int, thresholds: Thresholds) -> Iterator[Sympto
         if concerned:
             level, text = _told(name, state, concerned, is_ours=group.projection is not None)
             since = now - int(max((one.lag_s or 0.0) for one in concerned) * _SECOND)
-            yield Symptom(node, level, since, text, causes)
+            # A database that is away holds a worker up; it does not take its partitions.
+            yield Symptom(node, level, since, text, _STORES[:1] if state == State.DEAD else causes)
     if not states & {State.DEAD, State.STUCK}:  # which say how long
         yield from _of_lag(group, name, node, causes, now, thresholds)
     yield from _of_loss(group, name, node, causes, now, thresholds)

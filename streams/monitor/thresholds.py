@@ -42,8 +42,8 @@ class Thresholds:
     disk_critical_h: float = 2.0
     disk_warn_part: float = 0.10
     disk_critical_part: float = 0.03
-    lock_warn_s: float = 3.0
-    lock_critical_s: float = 10.0
+    lock_warn_s: float = 2.0
+    lock_critical_s: float = 6.0
     transaction_warn_s: float = 300.0
     connections_warn_part: float = 0.85
     slots_warn_bytes: int = 1_000_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from projections.base import Connection
 from streams.monitor.log_dirs import LogDir
 from streams.monitor.model import Disk, Host, Postgres, Table
 
-__all__ = ["Filling", "log_disks", "read_database_disk", "read_host"]
+__all__ = ["Blocking", "Filling", "log_disks", "read_database_disk", "read_host"]
 __all__ += ["read_postgres", "read_size", "read_tables"]
 
 _ACTIVITY = """
@@ -87,6 +88,8 @@ limit 1
 
 _FOLDER = "select (select setting from pg_settings where name = 'data_directory')"
 _LOCAL = {"", "localhost", "127.0.0.1", "::1"}
+#: A holder that is not waited for, for so long, is waited for anew.
+_SAME_WAIT_S = 6.0
 #: How long, and how densely, the free space of a disk is remembered. Seconds.
 _REMEMBERED_S = 3600.0
 _RECENT_S = 60.0
@@ -126,13 +129,13 @@ def _until_full(point: tuple[float, int], at: float, free: int) -> float | None:
     return left / 3600 if left <= _CREDIBLE * seconds else None
 
 
-async def read_postgres(connection: Connection) -> Postgres:
+async def read_postgres(connection: Connection, blocking: Blocking) -> Postgres:
     """PostgreSQL's vitals; the hit ratio is that of all blocks since the statistics began."""
     connections, most, locks, age, name = await _row(connection, _ACTIVITY)
     slots, slots_bytes = await _row(connection, _SLOTS)
     dead, live = await _row(connection, _ROWS)
     hit, read = await _row(connection, _BLOCKS)
-    blocked, blocked_s = await _blocked(connection) if locks else (None, 0.0)
+    blocked, blocked_s = await blocking.read(connection) if locks else (None, 0.0)
     return Postgres(
         connections=connections,
         max_connections=most,
@@ -155,12 +158,37 @@ async def read_tables(connection: Connection) -> list[Table]:
     return [Table(projection, name, size, count) for projection, name, size, count in rows]
 
 
-async def _blocked(connection: Connection) -> tuple[str | None, float]:
-    row = await (await connection.execute(_BLOCKED)).fetchone()
-    if row is None:
-        return None, 0.0
-    waiter, waits, holder, pid = row
-    return f"{waiter} waits for a lock for {waits:.0f} s, which {holder} (pid {pid}) holds", waits
+class Blocking:
+    """How long sessions of ours have been waiting for one that holds a lock.
+
+    A unit of work gives up after some seconds and tries again, so no single wait lasts long.
+    """
+
+    def __init__(self) -> None:
+        self._holder: int | None = None
+        self._since = self._seen = 0.0
+
+    def waits(self, holder: int, seconds: float, at: float) -> float:
+        """Seconds that `holder` (a pid) has held up others, one of which waits for `seconds` now.
+
+        `at` in seconds of a clock that never jumps.
+        """
+        if holder != self._holder or at - self._seen > _SAME_WAIT_S:
+            self._holder, self._since = holder, at - seconds
+        self._seen = at
+        return at - self._since
+
+    async def read(self, connection: Connection) -> tuple[str | None, float]:
+        """A sentence about the session of ours that waits, if one does, and for how long."""
+        row = await (await connection.execute(_BLOCKED)).fetchone()
+        if row is None:
+            return None, 0.0
+        waiter, seconds, holder, pid = row
+        waits = self.waits(pid, seconds, time.monotonic())
+        return (
+            f"{waiter} waits for a lock for {waits:.0f} s, which {holder} (pid {pid}) holds",
+            waits,
+        )
 
 
 def read_host() -> Host:

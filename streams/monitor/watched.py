@@ -1,4 +1,4 @@
-"""Something that is read again and again in the background, and what was read last."""
+"""Something that is read again and again, and what was read last."""
 
 from __future__ import annotations
 
@@ -19,57 +19,59 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+#: How long who is away is waited for, in seconds.
+_AWAY_S = 0.3
+
 #: What a broker or a database that is away makes of a request.
 _AWAY = (UserError, Refusal, psycopg.Error, OSError, TimeoutError)
 
 
 class Watched(Generic[T]):
-    """Reads every `every` seconds; a read that takes longer than `patience` counts as failed.
+    """Reads when it is asked to, one read at a time: who takes too long counts as failed.
 
-    It is waited for nevertheless, so that there is only one at a time. `value` is the last one that
-    came, `read` when (microseconds since 1970 UTC), and `error` why there is no newer one.
+    `value` is the last one that came, `read` when it did (microseconds since 1970 UTC), and `error`
+    why there is no newer one.
     """
 
-    def __init__(
-        self, name: str, read: Callable[[], Awaitable[T]], every: float, patience: float = 4.0
-    ) -> None:
+    def __init__(self, name: str, read: Callable[[], Awaitable[T]]) -> None:
         self.name = name
         self.value: T | None = None
         self.read: int | None = None
         self.error: str | None = None
         self._read = read
-        self._every = every
-        self._patience = patience
-        self._first = asyncio.Event()
+        self._reading: asyncio.Future[T] | None = None
 
     @property
     def is_up(self) -> bool:
         """Whether the last read succeeded; True before the first one has ended."""
         return self.error is None
 
-    async def first(self, within: float) -> None:
-        """Return once the first read has succeeded or failed, or the time is over."""
-        try:
-            async with asyncio.timeout(within):
-                await self._first.wait()
-        except TimeoutError:
-            self.error = self.error or f"no answer within {within:.0f} s"
+    async def refresh(self, within: float) -> None:
+        """Read, and wait for it so many seconds; a read that hangs is waited for by the next call.
 
-    async def run(self) -> None:
-        """Read until cancelled. Failures are kept in `error`, and logged when they begin."""
+        Raises nothing: what goes wrong is in `error`, and logged when it begins.
+        """
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._read())
+        # Who does not answer anyway must not hold up all others each time.
+        done, _ = await asyncio.wait({self._reading}, timeout=within if self.is_up else _AWAY_S)
+        if done:
+            task, self._reading = self._reading, None
+            self._take(task)
+        else:
+            self._failed(f"no answer for {within:g} s")
+
+    async def run(self, every: float, within: float = 5.0) -> None:
+        """Refresh every so many seconds until cancelled."""
         while True:
             started = time.monotonic()
-            task = asyncio.ensure_future(self._read())
-            try:
-                done, _ = await asyncio.wait({task}, timeout=self._patience)
-                if not done:
-                    self._failed(f"no answer for {self._patience:.0f} s")
-                await asyncio.wait({task})
-            finally:
-                task.cancel()
-            self._take(task)
-            self._first.set()
-            await asyncio.sleep(max(0.0, started + self._every - time.monotonic()))
+            await self.refresh(within)
+            await asyncio.sleep(max(0.05, started + every - time.monotonic()))
+
+    def stop(self) -> None:
+        """Wait for nothing any more."""
+        if self._reading is not None:
+            self._reading.cancel()
 
     def _take(self, task: asyncio.Future[T]) -> None:
         error = task.exception()
@@ -88,4 +90,3 @@ class Watched(Generic[T]):
         if self.error is None:
             log.warning("does not answer", source=self.name, reason=error)
         self.error = error
-        self._first.set()

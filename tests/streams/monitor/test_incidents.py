@@ -27,27 +27,27 @@ def after(seconds: float) -> int:
     return NOW + int(seconds * SECOND)
 
 
-def test_what_follows_from_a_cause_belongs_to_its_incident():
+def test_what_follows_from_a_cause_belongs_to_its_incident() -> None:
     assert causes_of([MARKS, PRICE, FEED]) == {"feed/coinbase": [FEED, PRICE, MARKS]}
 
 
-def test_without_its_cause_a_symptom_stands_for_itself():
+def test_without_its_cause_a_symptom_stands_for_itself() -> None:
     assert causes_of([MARKS]) == {"marks/a": [MARKS]}
     assert set(causes_of([FEED, BROKER])) == {"broker", "feed/coinbase"}
 
 
-def test_the_first_of_the_causes_that_are_there_explains_it():
+def test_the_first_of_the_causes_that_are_there_explains_it() -> None:
     assert set(causes_of([PRICE, FEED, BROKER])) == {"broker", "feed/coinbase"}
     assert causes_of([PRICE, FEED, BROKER])["broker"] == [BROKER, PRICE]
 
 
-def test_causes_in_a_circle_end():
+def test_causes_in_a_circle_end() -> None:
     one = Symptom("a", Level.WARNING, NOW, "a", causes=("b",))
     other = Symptom("b", Level.WARNING, NOW, "b", causes=("a",))
     assert len(causes_of([one, other])) >= 1
 
 
-def test_an_incident_is_opened_once_with_all_its_symptoms_and_what_is_well():
+def test_an_incident_is_opened_once_with_all_its_symptoms_and_what_is_well() -> None:
     book = Book()
     facts = {"projection/prices": "prices: no lag", "projection/account": "account: no lag"}
     [change] = book.take([FEED, PRICE, MARKS], facts, NOW)
@@ -60,7 +60,7 @@ def test_an_incident_is_opened_once_with_all_its_symptoms_and_what_is_well():
     assert len(book.open) == 1
 
 
-def test_it_is_closed_after_a_quiet_time_as_of_when_it_was_last_seen():
+def test_it_is_closed_after_a_quiet_time_as_of_when_it_was_last_seen() -> None:
     book = Book()
     book.take([FEED], {}, NOW)
     assert book.take([], {}, after(14.9)) == []
@@ -69,7 +69,7 @@ def test_it_is_closed_after_a_quiet_time_as_of_when_it_was_last_seen():
     assert book.open == []
 
 
-def test_what_flickers_stays_one_open_incident():
+def test_what_flickers_stays_one_open_incident() -> None:
     book = Book()
     changes = [
         change
@@ -79,7 +79,7 @@ def test_what_flickers_stays_one_open_incident():
     assert [change.action for change in changes] == [Action.OPENED]
 
 
-def test_what_comes_back_soon_is_the_same_incident_and_needs_a_longer_quiet():
+def test_what_comes_back_soon_is_the_same_incident_and_needs_a_longer_quiet() -> None:
     book = Book()
     [opened] = book.take([FEED], {}, NOW)
     book.take([], {}, after(20))
@@ -91,7 +91,7 @@ def test_what_comes_back_soon_is_the_same_incident_and_needs_a_longer_quiet():
     assert closed.action == Action.CLOSED
 
 
-def test_what_comes_back_late_is_another_incident():
+def test_what_comes_back_late_is_another_incident() -> None:
     book = Book()
     [opened] = book.take([FEED], {}, NOW)
     book.take([], {}, after(20))
@@ -100,7 +100,7 @@ def test_what_comes_back_late_is_another_incident():
     assert again.incident.id != opened.incident.id
 
 
-def test_it_is_told_again_when_it_gets_worse_and_not_when_it_gets_better():
+def test_it_is_told_again_when_it_gets_worse_and_not_when_it_gets_better() -> None:
     book = Book()
     book.take([FEED], {}, NOW)
     [worse] = book.take([FEED, PRICE], {}, after(2))
@@ -109,7 +109,7 @@ def test_it_is_told_again_when_it_gets_worse_and_not_when_it_gets_better():
     assert book.take([FEED, PRICE], {}, after(6)) == []
 
 
-def test_that_it_goes_on_is_recorded_now_and_then_and_is_no_news():
+def test_that_it_goes_on_is_recorded_now_and_then_and_is_no_news() -> None:
     book = Book()
     book.take([FEED], {}, NOW)
     other = Symptom(FEED.node, FEED.level, FEED.since, "coinbase: no frame for 6 min")
@@ -118,7 +118,7 @@ def test_that_it_goes_on_is_recorded_now_and_then_and_is_no_news():
     assert (change.action, change.is_news) == (Action.CHANGED, False)
 
 
-def test_a_symptom_with_patience_counts_once_it_has_lasted():
+def test_a_symptom_with_patience_counts_once_it_has_lasted() -> None:
     patient = Symptom("account/a", Level.WARNING, NOW, "a: 1 fill", patience_s=60.0)
     book = Book()
     assert book.take([patient], {}, NOW) == []
@@ -129,7 +129,7 @@ def test_a_symptom_with_patience_counts_once_it_has_lasted():
     assert change.action == Action.OPENED
 
 
-def test_a_book_goes_on_with_what_another_has_left_open():
+def test_a_book_goes_on_with_what_another_has_left_open() -> None:
     [opened] = Book().take([FEED], {}, NOW)
     book = Book([opened.incident], after(100))
     assert book.take([FEED], {}, after(100)) == []
