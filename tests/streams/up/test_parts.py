@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -97,6 +98,18 @@ def reading(
     )
 
 
+def with_health(found: Reading) -> Reading:
+    ends = {**found.ends, "system.health": 1_000}
+    health = ProjectionReading("health", 996, {"system.health": 4}, [Rows("health_services", 9)])
+    return replace(found, ends=ends, projections=[*found.projections, health])
+
+
+def test_what_processes_tell_of_themselves_counts_neither_as_events_nor_as_lag() -> None:
+    found = reading()
+    told = with_health(found)
+    assert (told.end, told.lag) == (found.end, found.lag)
+
+
 def frame(latest: Latest, *children: ChildState) -> Frame:
     return Frame(12.3, 20.0, "running", 900, latest, children)
 
@@ -120,10 +133,10 @@ CHILDREN = (
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
 def test_a_frame_fits_the_terminal_and_tells_all(width: int, height: int) -> None:
-    speeds = {"account": 29.0, "market": 16.0, "prices": 399.0}
+    speeds = {"account": 29.0, "market": 16.0, "prices": 399.0, "health": 0.8}
     flows = {"kalshi": 167.4, "price": 401.0, "trade": 3.0}
     quotes = [quote(number) for number in range(3)]
-    whole = reading(symbols=50, dead=3, of_accounts=accounts(), markets=quotes)
+    whole = with_health(reading(symbols=50, dead=3, of_accounts=accounts(), markets=quotes))
     latest = Latest(whole, speeds, flows, "no route to " + "x" * 200)
     lines = drawn(frame(latest, *CHILDREN), width, height)
     assert len(lines) <= height
@@ -140,6 +153,7 @@ def test_a_frame_fits_the_terminal_and_tells_all(width: int, height: int) -> Non
         *("starts again in 0.8 s restarts 2", "pid 72", "pid 74 restarts 1", "no route to"),
     ):
         assert fact in text
+    assert ("health 1 4 health_services 9" in text) == (height > 24)
 
 
 def test_the_more_lines_a_terminal_has_the_more_of_the_newest_trades_it_shows() -> None:
