@@ -228,6 +228,7 @@ def test_any_process_may_be_killed_and_every_cent_is_explained(tape: Tape) -> No
     summary = json.loads(output)
     assert summary["complaints"] == []
     assert set(summary["restarts"].values()) == {1}
+    assert summary["rows"]["health_restarts"] >= len(summary["restarts"])
     assert len(summary["cash"]["balances"]) == 2, (
         "a venue that was killed is another one afterwards"
     )
