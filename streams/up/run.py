@@ -20,6 +20,7 @@ from projections import PROJECTIONS
 from projections.errors import Refusal
 from projections.migrations import migrate
 from streams.errors import UserError
+from streams.events import Restart
 from streams.settings import Endpoints, endpoints, load_settings
 from streams.simulated.access import forget_settings, read_settings, settings_file
 from streams.topics import ensure_topics
@@ -30,6 +31,7 @@ from streams.up.panels import Frame, Where
 from streams.up.readings import Reader, Reading, database_address
 from streams.up.signals import StopSignals
 from streams.up.summary import Summary
+from streams.up.telling import Teller
 from streams.up.view import LiveView, NoView, PlainView, View
 from streams.up.watch import Watch
 
@@ -63,7 +65,7 @@ def up(plan: Plan, *, quiet: bool) -> Summary:
 
     Raises:
         Refusal: a worker refused to go on.
-        UserError: something cannot be started, or a child is in a crash loop.
+        UserError: something cannot be started, or a child says that the user is mistaken.
         KeyboardInterrupt: a signal during the set-up, or a second one; nothing runs any more.
     """
     settings = load_settings()
@@ -77,9 +79,12 @@ def up(plan: Plan, *, quiet: bool) -> Summary:
             where = Where(plan.venue, places.brokers, database_address(places.dsn), str(logs))
             say(f"Kafka on {where.brokers}, PostgreSQL on {where.database}")
             _prepare(places)
-            with closing(Reader(places, whose(plan))) as reader:
+            with (
+                Teller(places, logs / "restarts.log") as teller,
+                closing(Reader(places, whose(plan))) as reader,
+            ):
                 file = settings_file(settings.home, plan.name)
-                run = Run(plan, children(plan, logs, file), reader, signals)
+                run = Run(plan, children(plan, logs, file, teller.tell), reader, signals)
                 try:
                     return run.supervise(_view(where, quiet=quiet))
                 finally:
@@ -94,32 +99,37 @@ class Children(NamedTuple):
     workers: list[Child]
 
 
-def children(plan: Plan, logs: Path, file: Path) -> Children:
-    """The processes of a plan, not started yet; `file` will tell where simulated venues are."""
+def children(
+    plan: Plan, logs: Path, file: Path, tell: Callable[[Restart], None] | None = None
+) -> Children:
+    """The processes of a plan, not started yet; `file` will tell where simulated venues are.
+
+    `tell` is told of their deaths: see streams.up.children.
+    """
+    made = partial(_child, logs, tell)
     venues: list[Child] = []
     if plan.venue == _SIMULATED:
-        venues.append(_child("simulate", ("simulate", "--name", plan.name), logs))
+        venues.append(made("simulate", ("simulate", "--name", plan.name)))
         settings = partial(read_settings, file)
         writers = [
-            _child(name, ("produce", *feeds), logs, settings)
-            for name, feeds in _SIMULATED_FEEDS.items()
+            made(name, ("produce", *feeds), settings) for name, feeds in _SIMULATED_FEEDS.items()
         ]
     else:
-        writers = [_child(f"produce {plan.venue}", ("produce", plan.venue), logs)]
-    writers.append(_child("expire", ("expire",), logs))
-    workers = [
-        _child(f"worker {number}", ("worker",), logs) for number in range(1, plan.workers + 1)
-    ]
+        writers = [made(f"produce {plan.venue}", ("produce", plan.venue))]
+    writers.append(made("expire", ("expire",)))
+    workers = [made(f"worker {number}", ("worker",)) for number in range(1, plan.workers + 1)]
     return Children(venues, writers, workers)
 
 
 def _child(
+    logs: Path,
+    tell: Callable[[Restart], None] | None,
     name: str,
     words: Sequence[str],
-    logs: Path,
     settings: Callable[[], Mapping[str, str] | None] = dict,
 ) -> Child:
-    return Child(name, tape_command(*words), logs / f"{name.replace(' ', '-')}.log", settings)
+    log = logs / f"{name.replace(' ', '-')}.log"
+    return Child(name, tape_command(*words), log, settings, tell)
 
 
 def whose(plan: Plan) -> Whose:
