@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     #: Days of history that stay in the tables, by append time; None keeps all.
     history_days: int | None = Field(default=None, gt=0)
 
+    #: What people are asked for by `tape console`; needed where others can reach it.
+    console_token: SecretStr | None = Field(default=None, min_length=16, max_length=200)
+
     postgres_host: str | None = Field(default=None, validation_alias="POSTGRES_HOST")
     postgres_port: int = Field(default=5432, validation_alias="POSTGRES_PORT", gt=0, lt=65_536)
     postgres_db: str = Field(default="postgres", validation_alias="POSTGRES_DB")

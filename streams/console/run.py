@@ -1,0 +1,117 @@
+"""Serves the console until it is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from streams.console.access import LOOPBACK, Access
+from streams.console.actions import Repair
+from streams.console.app import Console, build_app
+from streams.console.reads import Reads
+from streams.console.source import PictureSource
+from streams.errors import UserError
+from streams.settings import Endpoints, Settings
+
+__all__ = ["Plan", "Server", "serve"]
+
+#: Makes what the console shows; `tape console` has the observatory's.
+Sources = Callable[[Endpoints], AbstractAsyncContextManager[PictureSource]]
+
+#: Seconds that requests may take once it stops; streams end at once.
+_GRACE = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the console listens, and whether it may change anything."""
+
+    host: str
+    port: int
+    actions: bool
+
+    @property
+    def address(self) -> str:
+        """For people: `http://127.0.0.1:8321/`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/"
+
+
+class Server(uvicorn.Server):
+    """Serves until `stop` is called; whoever runs it minds the signals."""
+
+    def __init__(self, app: Console, host: str, port: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                access_log=False,
+                log_level="warning",
+                server_header=False,
+                date_header=False,
+                timeout_graceful_shutdown=_GRACE,
+            )
+        )
+        self._console = app
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None of them: they are the command's."""
+        yield
+
+    def stop(self) -> None:
+        """End the pages' streams and let requests end."""
+        self._console.hub.close()
+        self.should_exit = True
+
+
+async def serve(
+    plan: Plan, endpoints: Endpoints, settings: Settings, sources: Sources, told: Callable[[], None]
+) -> None:
+    """Serve until cancelled; `told` is called once it listens.
+
+    Raises UserError: nothing can listen there, or a token is lacking.
+    """
+    access = _access(plan, settings)
+    repair = Repair(endpoints, settings) if plan.actions else None
+    async with sources(endpoints) as source:
+        server = Server(
+            build_app(source, Reads(endpoints.dsn), access, repair), plan.host, plan.port
+        )
+        serving = asyncio.create_task(_serving(server, plan))
+        try:
+            while not server.started and not serving.done():
+                await asyncio.sleep(0.02)
+            if server.started:
+                told()
+            await asyncio.shield(serving)
+        finally:
+            server.stop()
+            await asyncio.wait({serving})
+
+
+async def _serving(server: Server, plan: Plan) -> None:
+    try:
+        await server.serve()
+    except SystemExit:  # uvicorn's answer to an address that it cannot have; it logged why
+        message = (
+            f"the console cannot listen at {plan.host} port {plan.port}; choose another --port"
+        )
+        raise UserError(message) from None
+
+
+def _access(plan: Plan, settings: Settings) -> Access:
+    secret = settings.console_token
+    token = None if secret is None else secret.get_secret_value()
+    is_local = plan.host in LOOPBACK
+    if token is None and not is_local:
+        raise UserError(
+            f"at {plan.host} others can reach the console: set TAPE_CONSOLE_TOKEN, which they are "
+            "asked for (`openssl rand -hex 24` makes one)"
+        )
+    return Access(hosts=LOOPBACK if is_local else None, token=token)
