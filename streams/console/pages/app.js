@@ -78,7 +78,9 @@ async function route() {
   const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
   const [path, title, module] = VIEWS.find(([one]) => one === name) ?? VIEWS[0];
   for (const link of document.querySelectorAll("#views a")) {
-    setAttribute(link, "aria-current", link.dataset.path === path ? "page" : null);
+    const isHere = link.dataset.path === path;
+    setAttribute(link, "aria-current", isHere ? "page" : null);
+    if (isHere) link.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
   const wanted = Symbol(path);
   route.wanted = wanted;
