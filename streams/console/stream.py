@@ -16,19 +16,15 @@ import orjson
 from streams.console.document import Document, document, merge_patch
 from streams.monitor.model import Picture
 
-__all__ = ["MOST_PAGES", "Hub", "TooManyPages"]
+__all__ = ["MOST_PAGES", "Hub"]
 
-#: Pages at once; each holds a connection, and a few frames that it shares.
+#: Pages at once, as whoever serves them minds; each holds a connection and shares its frames.
 MOST_PAGES = 200
 #: Frames that a page may be behind.
 _MOST_BEHIND = 5
 #: Seconds without a frame, after which pages are told that the connection lives.
 _QUIET = 10.0
 _STILL_HERE = b"event: quiet\ndata: {}\n\n"
-
-
-class TooManyPages(Exception):
-    """No further page is served until another leaves."""
 
 
 class Hub:
@@ -82,9 +78,7 @@ class Hub:
             page.wake.set()
 
     async def frames(self) -> AsyncIterator[bytes]:
-        """The frames for one page, until it leaves. Raises TooManyPages."""
-        if len(self._pages) >= MOST_PAGES:
-            raise TooManyPages
+        """The frames for one page, until it leaves."""
         page = _Page()
         self._pages.add(page)
         try:

@@ -70,6 +70,7 @@ function partitionRows(groups, wanted) {
 }
 
 const stateCell = (one) => (one.state === "ok" ? { text: "● ok", tone: "ok" } : { text: `■ ${one.state}`, tone: "critical" });
+const lagCell = (one) => ({ text: one.lag ? duration(one.lag_s) : "nothing", sub: one.lag ? `${count(one.lag)} records` : null });
 const burrowCell = (one) => (BURROW_GOOD.includes(one.burrow) ? one.burrow : { text: one.burrow, tone: "warning" });
 
 function groupTable() {
@@ -81,8 +82,7 @@ function groupTable() {
       { name: "Group", cell: (one) => ({ text: one.projection ?? one.name, sub: one.projection ? `projection, group ${one.name}` : null }) },
       { name: "State", cell: stateCell },
       { name: "Burrow", wide: true, cell: burrowCell },
-      { name: "Records behind", numeric: true, cell: (one) => count(one.lag) },
-      { name: "Time behind", numeric: true, cell: (one) => duration(one.lag_s) },
+      { name: "Behind", numeric: true, cell: lagCell },
       { name: "Consumed", numeric: true, wide: true, cell: (one) => rate(one.consumed) },
       { name: "Arriving", numeric: true, wide: true, cell: (one) => rate(one.arriving) },
       { name: "Trend", wide: true, cell: (one) => TRENDS[one.trend] },
@@ -101,8 +101,7 @@ function partitionTable() {
       { name: "Partition", cell: (one) => ({ text: `${one.topic}[${one.partition}]`, sub: one.group }) },
       { name: "State", cell: stateCell },
       { name: "Burrow", wide: true, cell: burrowCell },
-      { name: "Records behind", numeric: true, cell: (one) => count(one.lag) },
-      { name: "Time behind", numeric: true, cell: (one) => duration(one.lag_s) },
+      { name: "Behind", numeric: true, cell: lagCell },
       { name: "Next", numeric: true, wide: true, cell: (one) => count(one.current) },
       { name: "End", numeric: true, wide: true, cell: (one) => count(one.end) },
       { name: "Moved", wide: true, cell: (one) => timeCell(one.moved) },
