@@ -33,6 +33,8 @@ FILES = {
 #: Of which locked versions the files are.
 STAMP = VENDOR / "stamp"
 TIMEOUT_S = 180
+#: Of what npm says.
+_MOST_LINES = 6
 
 
 class Failed(Exception):
@@ -90,7 +92,8 @@ def _install(folder: Path) -> None:
     except subprocess.TimeoutExpired:
         raise Failed(_advice(f"it took longer than {TIMEOUT_S} s")) from None
     if done.returncode:
-        raise Failed(_advice(str(done.stdout).strip()))
+        said = [line for line in str(done.stdout).splitlines() if "    at " not in line]
+        raise Failed(_advice("\n".join(said[:_MOST_LINES])))
 
 
 def _advice(reason: str) -> str:

@@ -45,7 +45,7 @@ async def test_trades_are_listed_page_by_page_and_chosen(migrated_dsn: str) -> N
     cursor = ""
     while cursor is not None:
         async with client(dsn=migrated_dsn) as console:
-            chosen = {"account": MAIN, "limit": 2} | ({"before": cursor} if cursor else {})
+            chosen = {"account": MAIN, "limit": "2"} | ({"before": cursor} if cursor else {})
             found = (await console.get("/api/trades", params=chosen)).json()
         seen += [one["ticket_id"] for one in found["trades"]]
         cursor = found["next"]

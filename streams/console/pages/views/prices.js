@@ -2,7 +2,7 @@
 
 import { colour } from "../charts.js";
 import { card, h, select, setText } from "../dom.js";
-import { decimal, eastern, utc } from "../format.js";
+import { dollars, eastern, utc } from "../format.js";
 import { Remote, address, segment } from "../remote.js";
 
 const SPANS = [["15m", "15 minutes"], ["1h", "1 hour"], ["6h", "6 hours"], ["1d", "1 day"], ["7d", "7 days"], ["30d", "30 days"]];
@@ -39,8 +39,8 @@ export function show(root) {
   const tellHead = () => {
     const one = known.find(({ venue, symbol }) => venue === wanted.of?.[0] && symbol === wanted.of?.[1]);
     if (!one) return;
-    const quote = one.bid ? `, bid ${decimal(one.bid)}, ask ${decimal(one.ask)}` : "";
-    setText(head, `${one.symbol} at ${one.venue}: ${decimal(one.price)}${quote}, ${eastern(one.time)}`);
+    const quote = one.bid ? `, bid ${dollars(one.bid)}, ask ${dollars(one.ask)}` : "";
+    setText(head, `${one.symbol} at ${one.venue}: ${dollars(one.price)}${quote}, ${eastern(one.time)}`);
     head.title = utc(one.time);
   };
   const symbols = new Remote({
