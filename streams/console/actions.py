@@ -21,7 +21,7 @@ from streams.reports.dead_letters import Chosen
 from streams.reports.reading import database_faults
 from streams.settings import Endpoints, Settings
 
-__all__ = ["Repair", "actions", "no_actions"]
+__all__ = ["Repair", "actions"]
 
 log = structlog.get_logger(__name__)
 
@@ -95,17 +95,6 @@ def actions(repair: Repair) -> APIRouter:
     async def give_up(topic: str, partition: int, offset: int, why: Why) -> Response:
         chosen = Chosen(topic, partition=partition, offset=offset)
         return await _done(repair.discard(chosen, why.why))
-
-    return router
-
-
-def no_actions() -> APIRouter:
-    """The same addresses, refused."""
-    router = APIRouter()
-
-    @router.post(f"{_PLACE}/{{deed}}")
-    async def refuse() -> Response:
-        raise Problem(403, "this console only reads: it was started without --allow-actions")
 
     return router
 

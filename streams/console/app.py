@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,7 +15,6 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from streams.console.access import Access, Guard
-from streams.console.actions import Repair, actions, no_actions
 from streams.console.api import api
 from streams.console.assets import Assets, load_assets
 from streams.console.history import History
@@ -42,18 +41,18 @@ class Console:
 
 
 def build_app(
-    source: PictureSource, reads: Reads, access: Access, repair: Repair | None = None
+    source: PictureSource, reads: Reads, access: Access, actions: APIRouter | None = None
 ) -> Console:
     """The console. While its lifespan lasts it follows `source`; at the end it closes `reads`.
 
-    It only reads, where no `repair` is given.
+    `actions` are those of streams.console.actions; without them it only reads.
     """
     assets = load_assets()
     hub = Hub(
         {
             "program": version("tickertape"),
             "version": assets.version,
-            "actions": repair is not None,
+            "actions": actions is not None,
         }
     )
     history = History()
@@ -72,7 +71,7 @@ def build_app(
     _add_pages(app, assets)
     _add_stream(app, hub)
     app.include_router(api(reads, history))
-    app.include_router(no_actions() if repair is None else actions(repair))
+    app.include_router(_no_actions() if actions is None else actions)
     _add_problems(app)
     return Console(Guard(app, access, assets.page("login.html").content.decode()), hub)
 
@@ -109,6 +108,17 @@ def _add_stream(app: FastAPI, hub: Hub) -> None:
         return StreamingResponse(
             hub.frames(), media_type="text/event-stream", headers=_STREAM_HEADERS
         )
+
+
+def _no_actions() -> APIRouter:
+    """Says why nothing can be changed."""
+    router = APIRouter()
+
+    @router.post("/api/dead-letters/{topic}/{partition}/{offset}/{deed}")
+    async def refuse() -> Response:
+        raise Problem(403, "this console only reads: it was started without --allow-actions")
+
+    return router
 
 
 def _add_problems(app: FastAPI) -> None:

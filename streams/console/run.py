@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 
 import uvicorn
+from fastapi import APIRouter
 
 from streams.console.access import LOOPBACK, Access
-from streams.console.actions import Repair
 from streams.console.app import Console, build_app
 from streams.console.reads import Reads
 from streams.console.source import PictureSource
@@ -78,10 +78,10 @@ async def serve(
     Raises UserError: nothing can listen there, or a token is lacking.
     """
     access = _access(plan, settings)
-    repair = Repair(endpoints, settings) if plan.actions else None
+    actions = _actions(endpoints, settings) if plan.actions else None
     async with sources(endpoints) as source:
         server = Server(
-            build_app(source, Reads(endpoints.dsn), access, repair), plan.host, plan.port
+            build_app(source, Reads(endpoints.dsn), access, actions), plan.host, plan.port
         )
         serving = asyncio.create_task(_serving(server, plan))
         try:
@@ -103,6 +103,13 @@ async def _serving(server: Server, plan: Plan) -> None:
             f"the console cannot listen at {plan.host} port {plan.port}; choose another --port"
         )
         raise UserError(message) from None
+
+
+def _actions(endpoints: Endpoints, settings: Settings) -> APIRouter:
+    # With it come the libraries of all projections, which a console that only reads does without.
+    from streams.console.actions import Repair, actions
+
+    return actions(Repair(endpoints, settings))
 
 
 def _access(plan: Plan, settings: Settings) -> Access:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 import httpx
 
 from streams.console.access import Access
-from streams.console.actions import Repair
+from streams.console.actions import Repair, actions
 from streams.console.app import Console, build_app
 from streams.console.reads import Reads
 from streams.console.run import Server
@@ -29,7 +29,7 @@ async def client(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Speaks to a console that listens nowhere."""
     reads = Reads(dsn)
-    console = build_app(Scripted(), reads, access or Access(), repair)
+    console = build_app(Scripted(), reads, access or Access(), actions(repair) if repair else None)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(console), base_url=base) as talking:
         yield talking
     reads.close()
@@ -86,7 +86,7 @@ def served(
 ) -> Iterator[Served]:
     """A console that shows this Picture first."""
     source = Scripted(picture)
-    console = build_app(source, Reads(dsn), Access(), repair)
+    console = build_app(source, Reads(dsn), Access(), actions(repair) if repair else None)
     running = Served(console, source, port or free_port())
     try:
         yield running
