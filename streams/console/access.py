@@ -49,7 +49,8 @@ _COOKIE_SECONDS = 30 * 24 * 3600
 #: Seconds that a wrong token is answered after, and the most of such answers at once.
 _WRONG_DELAY = 1.0
 _WRONG_AT_ONCE = 10
-_LONGEST_FORM = 4096
+#: Bytes of what is posted: a token, or why something is done.
+_LONGEST_BODY = 16_384
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class Guard:
             return problem_response(421, "this console does not go by that name")
         if request.method in _UNSAFE and not _is_of_our_page(headers):
             return problem_response(403, "only a page of this console may ask for that")
+        if request.method in _UNSAFE and not _is_short(headers):
+            return problem_response(413, f"at most {_LONGEST_BODY:,} bytes, whose length is told")
         if self._access.token is None or request.url.path.startswith(_PUBLIC):
             return None
         return await self._unless_logged_in(request)
@@ -158,10 +161,11 @@ def _is_of_our_page(headers: Headers) -> bool:
     return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
+def _is_short(headers: Headers) -> bool:
+    length = headers.get("content-length", "")
+    return length.isdecimal() and int(length) <= _LONGEST_BODY
+
+
 async def _posted_token(request: Request) -> str:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LONGEST_FORM:
-            return ""
+    body = await request.body()
     return parse_qs(body.decode(errors="replace")).get("token", [""])[0]

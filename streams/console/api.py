@@ -14,6 +14,7 @@ from streams.console.history import History
 from streams.console.letters import listed, whole
 from streams.console.problem import Problem, json_response
 from streams.console.reads import Reads
+from streams.console.shared import Shared
 from streams.reports import accounts, book, prices, trades
 from streams.reports.dead_letters import Chosen, read_dead_letters, read_records
 
@@ -45,10 +46,11 @@ def api(reads: Reads, history: History) -> APIRouter:
 def _trades(reads: Reads) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/active-trades")
-    async def active() -> Response:
+    async def look_at_active() -> Response:
         rows = await reads.read(lambda connection: trades.active_trades(connection, 500))
         return json_response({"trades": rows})
+
+    router.add_api_route("/active-trades", Shared(look_at_active).get)
 
     @router.get("/trades")
     async def listed_trades(
@@ -114,9 +116,10 @@ def _accounts(reads: Reads) -> APIRouter:
 def _markets(reads: Reads) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/symbols")
-    async def symbols() -> Response:
+    async def look_at_symbols() -> Response:
         return json_response({"symbols": await reads.read(prices.read_symbols)})
+
+    router.add_api_route("/symbols", Shared(look_at_symbols).get)
 
     @router.get("/prices/{venue}/{symbol}")
     async def bars(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from streams.console.source import PictureSource
 from streams.errors import UserError
 from streams.settings import Endpoints, Settings
 
-__all__ = ["Plan", "Server", "serve"]
+__all__ = ["Plan", "Server", "listen", "serve"]
 
 #: Makes what the console shows; `tape console` has the observatory's.
 Sources = Callable[[Endpoints], AbstractAsyncContextManager[PictureSource]]
@@ -44,12 +45,12 @@ class Plan:
 class Server(uvicorn.Server):
     """Serves until `stop` is called; whoever runs it minds the signals."""
 
-    def __init__(self, app: Console, host: str, port: int) -> None:
+    def __init__(self, app: Console) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                host=host,
-                port=port,
+                ws="none",
+                proxy_headers=False,
                 access_log=False,
                 log_level="warning",
                 server_header=False,
@@ -80,10 +81,9 @@ async def serve(
     access = _access(plan, settings)
     actions = _actions(endpoints, settings) if plan.actions else None
     async with sources(endpoints) as source:
-        server = Server(
-            build_app(source, Reads(endpoints.dsn), access, actions), plan.host, plan.port
-        )
-        serving = asyncio.create_task(_serving(server, plan))
+        listening = listen(plan.host, plan.port)
+        server = Server(build_app(source, Reads(endpoints.dsn), access, actions))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             while not server.started and not serving.done():
                 await asyncio.sleep(0.02)
@@ -95,14 +95,17 @@ async def serve(
             await asyncio.wait({serving})
 
 
-async def _serving(server: Server, plan: Plan) -> None:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises UserError where that cannot be."""
     try:
-        await server.serve()
-    except SystemExit:  # uvicorn's answer to an address that it cannot have; it logged why
-        message = (
-            f"the console cannot listen at {plan.host} port {plan.port}; choose another --port"
-        )
-        raise UserError(message) from None
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address, family=family)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"the console cannot listen at {host} port {port}: {reason}; choose another --port"
+        ) from None
 
 
 def _actions(endpoints: Endpoints, settings: Settings) -> APIRouter:

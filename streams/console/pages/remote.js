@@ -87,7 +87,8 @@ export class Paged {
   begin(found) {
     const rows = this.rows(found);
     const fresh = new Set(rows.map(this.key));
-    const older = this.known.slice(rows.length).filter((row) => !fresh.has(this.key(row)));
+    const end = rows.length ? this.known.findIndex((row) => this.key(row) === this.key(rows.at(-1))) : -1;
+    const older = end < 0 ? [] : this.known.slice(end + 1).filter((row) => !fresh.has(this.key(row)));
     if (!older.length) this.next = found.next;
     this.show([...rows, ...older]);
   }

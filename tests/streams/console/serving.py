@@ -14,7 +14,7 @@ from streams.console.access import Access
 from streams.console.actions import Repair, actions
 from streams.console.app import Console, build_app
 from streams.console.reads import Reads
-from streams.console.run import Server
+from streams.console.run import Server, listen
 from streams.monitor.model import Picture
 from tests.streams.console.pictures import Scripted
 
@@ -50,7 +50,8 @@ class Served:
         self.url = f"http://127.0.0.1:{port}/"
         self._console = console
         self._source = source
-        self._server = Server(console, "127.0.0.1", port)
+        self._server = Server(console)
+        self._listening = listen("127.0.0.1", port)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -59,7 +60,7 @@ class Served:
             assert self._thread.is_alive(), "the console did not start"
 
     def _run(self) -> None:
-        self._loop.run_until_complete(self._server.serve())
+        self._loop.run_until_complete(self._server.serve(sockets=[self._listening]))
         self._loop.close()
 
     @property
@@ -76,7 +77,7 @@ class Served:
         if not self._thread.is_alive():
             return
         self._loop.call_soon_threadsafe(self._server.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive(), "the console did not stop"
 
 

@@ -10,12 +10,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from starlette.responses import Response
 
 from projections.prices import Prices
 from streams.console import reads as reading
 from streams.console.actions import Repair
 from streams.console.problem import Problem
 from streams.console.reads import Reads
+from streams.console.shared import Shared
 from streams.embedded.stack import StackInfo
 from streams.settings import Endpoints, load_settings
 from streams.topics import ensure_topics
@@ -288,8 +290,26 @@ async def test_with_actions_a_dead_letter_is_tried_again_or_discarded(
 async def test_an_action_without_a_database_says_what_is_wrong(tmp_path: Path) -> None:
     endpoints = Endpoints("127.0.0.1:1", {}, "postgresql://x@127.0.0.1:1/x", False, False)
     repair = Repair(endpoints, load_settings(home=tmp_path, operator="ann"))
-    async with client(repair=repair) as console, asyncio.timeout(30):
+    async with client(repair=repair) as console, asyncio.timeout(60):
         path = "/api/dead-letters/price.ticks/0/1/discard"
         reply = await console.post(path, json={"why": "no use"}, headers=OURS)
     assert reply.status_code == 503
     assert reply.json()["detail"].startswith("the database: ")
+
+
+async def test_pages_that_ask_for_the_same_share_one_look() -> None:
+    looks = 0
+
+    async def look() -> Response:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0)
+        if looks == 1:
+            raise Problem(503, "the database: away")
+        return Response(str(looks))
+
+    shared = Shared(look)
+    found = await asyncio.gather(*(shared.get() for _ in range(10)), return_exceptions=True)
+    assert isinstance(found[0], Problem)
+    assert {one.body for one in found[1:] if isinstance(one, Response)} == {b"2"}
+    assert (await Shared(look, seconds=0.0).get()).body == b"3"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
 
 from streams.console.access import Access
 from streams.console.assets import load_assets
-from streams.console.run import Plan, serve
+from streams.console.run import Plan, listen, serve
 from streams.errors import UserError
 from streams.settings import Endpoints, load_settings
-from tests.streams.console.pictures import picture
+from tests.streams.console.pictures import Scripted, picture
 from tests.streams.console.serving import AWAY, HOST, client, free_port, served
 
 TOKEN = "a token of twenty-four"
@@ -71,8 +75,8 @@ async def test_the_token_may_be_typed_into_the_page(monkeypatch: pytest.MonkeyPa
     async with client(Access(hosts=None, token=TOKEN)) as console:
         wrong = await console.post("/login", data={"token": "another"}, headers=OURS)
         assert (wrong.status_code, "set-cookie" in wrong.headers) == (403, False)
-        long = await console.post("/login", data={"token": "x" * 10_000}, headers=OURS)
-        assert long.status_code == 403
+        long = await console.post("/login", data={"token": "x" * 100_000}, headers=OURS)
+        assert long.status_code == 413
         right = await console.post("/login", data={"token": TOKEN}, headers=OURS)
         assert right.status_code == 303
         assert (await console.get("/api/history")).status_code == 200
@@ -219,13 +223,34 @@ def test_a_stream_is_served_without_date_or_server_and_stops_with_the_server() -
         assert "event: snapshot" in list(lines)
 
 
-async def serving(plan: Plan) -> None:
+@asynccontextmanager
+async def scripted(_: Endpoints) -> AsyncIterator[Scripted]:
+    yield Scripted(picture())
+
+
+def serving(plan: Plan, told: Callable[[], None] = lambda: None) -> Coroutine[Any, Any, None]:
+    """As `tape console` does it."""
     endpoints = Endpoints("", {}, AWAY, False, False)
+    return serve(plan, endpoints, load_settings(console_token=None), scripted, told)
 
-    async def never(_: Endpoints) -> None:
-        raise AssertionError
 
-    await serve(plan, endpoints, load_settings(console_token=None), never, lambda: None)  # type: ignore[arg-type]
+async def test_it_tells_when_it_listens_and_stops_when_it_is_cancelled() -> None:
+    plan, listens = Plan("127.0.0.1", free_port(), actions=False), asyncio.Event()
+    task = asyncio.create_task(serving(plan, listens.set))
+    async with asyncio.timeout(60), httpx.AsyncClient() as asking:
+        await listens.wait()
+        assert (await asking.get(plan.address)).status_code == 200
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(httpx.ConnectError):
+            await asking.get(plan.address)
+
+
+async def test_a_port_that_is_taken_is_told() -> None:
+    port = free_port()
+    with listen("127.0.0.1", port), pytest.raises(UserError, match=f"port {port}: .*--port"):
+        await serving(Plan("127.0.0.1", port, actions=False))
 
 
 async def test_where_others_can_reach_it_a_token_is_needed() -> None:

@@ -29,7 +29,7 @@ class Page:
 
     async def read(self) -> bytes:
         """The next frames; a change has to follow what the page has."""
-        sent = await asyncio.wait_for(anext(self._frames), 5)
+        sent = await asyncio.wait_for(anext(self._frames), 60)
         for frame in sent.decode().split("\n\n")[:-1]:
             fields = dict(line.split(": ", 1) for line in frame.split("\n"))
             self._take(fields["event"], int(fields.get("id", 0)), orjson.loads(fields["data"]))

@@ -30,6 +30,16 @@ function showLetters(root) {
     wanted[name] = value;
     remote.refresh();
   };
+  const projections = h("div", {});
+  const offer = (picture) => {
+    const names = Object.values(picture.groups ?? {}).map((group) => group.projection).filter(Boolean).sort();
+    const known = names.join();
+    if (projections.known === known) return;
+    projections.known = known;
+    projections.replaceChildren(
+      select("Projection", [["", "all"], ...names.map((one) => [one, one])], wanted.projection, (chosen) => choose("projection", chosen)),
+    );
+  };
   root.append(
     h("h1", {}, "Dead letters"),
     h("section", { class: "card" }, reasons.element),
@@ -38,7 +48,7 @@ function showLetters(root) {
       h(
         "div",
         { class: "controls" },
-        select("Projection", [["", "all"], ...["account", "health", "market", "prices"].map((one) => [one, one])], "", (chosen) => choose("projection", chosen)),
+        projections,
         select("Those", [["", "that wait"], ["true", "that are done too"]], "", (chosen) => choose("done", chosen)),
       ),
       remote.element,
@@ -48,7 +58,10 @@ function showLetters(root) {
   );
   remote.refresh();
   return {
-    update: (picture) => reasons.update(Object.values(picture.dead_letters ?? {}).sort((a, b) => b.waiting - a.waiting)),
+    update(picture) {
+      reasons.update(Object.values(picture.dead_letters ?? {}).sort((a, b) => b.waiting - a.waiting));
+      offer(picture);
+    },
     close: () => remote.close(),
   };
 }
