@@ -24,7 +24,7 @@ left join lateral (
     select balance, portfolio_value, time from public.balances as n
     where n.account = a.account order by time desc, received desc limit 1
 ) as b on true
-order by a.account
+order by b.time desc nulls last, a.account
 """
 # What the venue says otherwise stands beside it.
 _POSITIONS = """
@@ -58,7 +58,7 @@ limit %(limit)s
 
 
 def read_accounts(connection: Connection) -> list[Row]:
-    """Every account that is known, with its newest balance, in dollars, if there is one."""
+    """Every account with its newest balance, in dollars, the newest first; without one the last."""
     return _rows(connection, _ACCOUNTS, {})
 
 
