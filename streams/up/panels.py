@@ -49,7 +49,7 @@ class Where:
     venue: str
     brokers: str
     database: str
-    logs: str
+    console: str
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _header(where: Where, frame: Frame) -> RenderableType:
         _labelled("broker", where.brokers), Text(f"{frame.events:,} events produced", style="bold")
     )
     title.add_row(_labelled("database", where.database), _flows(frame.latest))
-    title.add_row(_labelled("logs", where.logs), _dead_letters(frame.latest))
+    title.add_row(_labelled("console", where.console), _dead_letters(frame.latest))
     return title
 
 

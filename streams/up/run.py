@@ -28,6 +28,7 @@ from streams.up.accounts import Whose
 from streams.up.children import REFUSED, Child, stop_all, tape_command
 from streams.up.claim import embedded_stack, only_one
 from streams.up.panels import Frame, Where
+from streams.up.ports import CONSOLE_PORT, METRICS_PORT, free_port
 from streams.up.readings import Reader, Reading, database_address
 from streams.up.signals import StopSignals
 from streams.up.summary import Summary
@@ -76,15 +77,19 @@ def up(plan: Plan, *, quiet: bool) -> Summary:
             say("starting the embedded stack (the first start fetches and prepares it) …")
         with embedded_stack(settings):
             places = endpoints(settings)
-            where = Where(plan.venue, places.brokers, database_address(places.dsn), str(logs))
+            console, metrics = free_port(CONSOLE_PORT), free_port(METRICS_PORT)
+            address = f"http://127.0.0.1:{console}/"
+            where = Where(plan.venue, places.brokers, database_address(places.dsn), address)
             say(f"Kafka on {where.brokers}, PostgreSQL on {where.database}")
             _prepare(places)
+            say(f"the console will be at {address}")
             with (
                 Teller(places, logs / "restarts.log") as teller,
                 closing(Reader(places, whose(plan))) as reader,
             ):
                 file = settings_file(settings.home, plan.name)
-                run = Run(plan, children(plan, logs, file, teller.tell), reader, signals)
+                processes = children(plan, logs, file, (console, metrics), teller.tell)
+                run = Run(plan, processes, reader, signals)
                 try:
                     return run.supervise(_view(where, quiet=quiet))
                 finally:
@@ -92,19 +97,25 @@ def up(plan: Plan, *, quiet: bool) -> Summary:
 
 
 class Children(NamedTuple):
-    """The processes of a plan: simulated venues, those that write to the log, and that read it."""
+    """The processes of a plan: simulated venues, what writes to the log, reads it, and watches."""
 
     venues: list[Child]
     writers: list[Child]
     workers: list[Child]
+    watchers: list[Child]
 
 
 def children(
-    plan: Plan, logs: Path, file: Path, tell: Callable[[Restart], None] | None = None
+    plan: Plan,
+    logs: Path,
+    file: Path,
+    ports: tuple[int, int],
+    tell: Callable[[Restart], None] | None = None,
 ) -> Children:
     """The processes of a plan, not started yet; `file` will tell where simulated venues are.
 
-    `tell` is told of their deaths: see streams.up.children.
+    `ports` are those of the console and of the monitor's metrics. `tell` is told of their deaths:
+    see streams.up.children.
     """
     made = partial(_child, logs, tell)
     venues: list[Child] = []
@@ -118,7 +129,12 @@ def children(
         writers = [made(f"produce {plan.venue}", ("produce", plan.venue))]
     writers.append(made("expire", ("expire",)))
     workers = [made(f"worker {number}", ("worker",)) for number in range(1, plan.workers + 1)]
-    return Children(venues, writers, workers)
+    console, metrics = ports
+    watchers = [
+        made("console", ("console", "--port", str(console))),
+        made("monitor", ("monitor", "--port", str(metrics))),
+    ]
+    return Children(venues, writers, workers, watchers)
 
 
 def _child(
@@ -146,8 +162,8 @@ class Run:
         self, plan: Plan, processes: Children, reader: Reader, signals: StopSignals
     ) -> None:
         self._plan = plan
-        self._venues, self._writers, self._workers = processes
-        self._children = [*self._workers, *self._venues, *self._writers]
+        self._venues, self._writers, self._workers, self._watchers = processes
+        self._children = [*self._workers, *self._venues, *self._writers, *self._watchers]
         self._reader = reader
         self._signals = signals
         self._watch = Watch(reader)
@@ -192,6 +208,8 @@ class Run:
 
         The simulated account stays until all that it did is read; workers until they caught up.
         """
+        # First the watchers: they would tell of each process that stops.
+        stop_all(self._watchers)
         if self._venues:
             self._show(view, "stopping the simulated venues")
             stop_all(self._venues)

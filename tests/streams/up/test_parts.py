@@ -53,7 +53,8 @@ from tests.projections.health.told import restart
 from tests.streams.tape import records_of
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
-WHERE = Where("simulated", "127.0.0.1:9092", "127.0.0.1:5432/tickertape", "/tape/logs")
+PORTS = (8321, 9109)
+WHERE = Where("simulated", "127.0.0.1:9092", "127.0.0.1:5432/tickertape", "http://127.0.0.1:8321/")
 
 
 ACCOUNT = "simulated/demo/up-c0ffee-65/0"
@@ -155,7 +156,7 @@ def test_a_frame_fits_the_terminal_and_tells_all(width: int, height: int) -> Non
     assert max(map(len, lines)) <= width
     text = " ".join(" ".join(lines).split())
     for fact in (
-        *("127.0.0.1:9092", "127.0.0.1:5432/tickertape", "/tape/logs", "12 of 20 s"),
+        *("127.0.0.1:9092", "127.0.0.1:5432/tickertape", "http://127.0.0.1:8321/", "12 of 20 s"),
         *("account 29 1 fills 260 trades 120", "market 16 0 markets 99 market_trades 98"),
         *("prices 399 12 price_history ~1,234,567 price_seconds 42", "3 dead letters"),
         *("kalshi 167/s price 401/s trade 3/s", "T63970.99 bid 0.43 x 12.5 ask 0.46 x 3 4 s left"),
@@ -283,17 +284,18 @@ def test_a_summary_without_trades_does_not_speak_of_them() -> None:
 
 def test_a_run_of_the_simulated_venues_has_a_simulated_account_of_its_own(tmp_path: Path) -> None:
     plan, other = Plan("simulated", 2, None), Plan("simulated", 2, None)
-    venues, writers, workers = children(plan, tmp_path, tmp_path / "none.env")
+    venues, writers, workers, watchers = children(plan, tmp_path, tmp_path / "none.env", PORTS)
     assert [child.name for child in venues] == ["simulate"]
     assert [child.name for child in writers] == ["produce simulated", "produce kalshi", "expire"]
     assert [child.name for child in workers] == ["worker 1", "worker 2"]
+    assert [child.name for child in watchers] == ["console", "monitor"]
     assert whose(plan) == Whose(f"simulated/demo/{plan.name}-", wanted=True)
     assert whose(plan) != whose(other)
 
 
 def test_a_run_of_a_real_venue_shows_all_accounts_but_the_simulated_ones(tmp_path: Path) -> None:
     plan = Plan("coinbase", 1, None)
-    venues, writers, _ = children(plan, tmp_path, tmp_path / "none.env")
+    venues, writers, _, _ = children(plan, tmp_path, tmp_path / "none.env", PORTS)
     assert not venues
     assert [child.name for child in writers] == ["produce coinbase", "expire"]
     assert whose(plan) == Whose("simulated/", wanted=False)
