@@ -61,12 +61,13 @@ select
     g.projection,
     c.relname,
     sum(pg_total_relation_size(t.relid))::bigint,
-    coalesce(sum(greatest(r.reltuples, 0)), 0)::bigint
+    coalesce(sum(greatest(r.reltuples, s.n_live_tup, 0)), 0)::bigint
 from public.generations as g
 join pg_namespace as n on n.nspname = g.projection || '_' || g.generation
 join pg_class as c on c.relnamespace = n.oid and c.relkind in ('r', 'p') and not c.relispartition
 cross join lateral pg_partition_tree(c.oid) as t
 join pg_class as r on r.oid = t.relid
+left join pg_stat_user_tables as s on s.relid = t.relid
 where g.is_current
 group by g.projection, c.relname
 order by 3 desc, 1, 2
