@@ -122,10 +122,12 @@ export function gain(text) {
   return number < 0 ? { text: shown, tone: "loss" } : { text: shown };
 }
 
+const FEED_TONES = { connected: "ok", standby: "ok", stopped: "none", starting: "warning", connecting: "warning" };
+
+/** How bad the state of a feed is; what a person stopped is not. */
+export function feedTone(state) {
+  return FEED_TONES[state] ?? "critical";
+}
+
 export const LEVELS = ["ok", "warning", "critical"];
 export const SIGNS = { ok: "●", warning: "▲", critical: "■", none: "○" };
-
-/** `● ok`: a state by sign and word, not by colour alone. */
-export function levelText(level) {
-  return `${SIGNS[level]} ${level}`;
-}

@@ -1,7 +1,7 @@
 // The way of the records, drawn: feeds, topics, projections, tables, with rates and lag between.
 
 import { h, reconcile, s, setAttribute, setText } from "./dom.js";
-import { bytes, count, duration, rate, short } from "./format.js";
+import { bytes, count, duration, feedTone, rate, short } from "./format.js";
 
 const ROW = 46;
 const GAP = 10;
@@ -17,7 +17,8 @@ const TOPICS_OF = {
   "kalshi-books": ["kalshi.market"],
   "kalshi-account": ["kalshi.account"],
 };
-const GOOD = ["connected", "standby"];
+// Of a node: a name that is longer is cut.
+const MOST_LETTERS = 22;
 
 /** The drawing and the list of the same; `update` takes a picture. */
 export function topology() {
@@ -72,7 +73,9 @@ function feedNodes(feeds) {
   const byService = new Map();
   for (const feed of feeds.filter((one) => one.service.startsWith("producer/"))) {
     const name = feed.service.slice("producer/".length);
-    const node = byService.get(name) ?? { id: `f:${name}`, name, rate: 0, states: [], topics: TOPICS_OF[name] ?? ["price.ticks"] };
+    // A feed of an account has its name: `kalshi-books@kalshi/prod/main`.
+    const [kind, owner = ""] = name.split("@");
+    const node = byService.get(name) ?? { id: `f:${name}`, name: kind, owner, rate: 0, states: [], topics: TOPICS_OF[kind] ?? ["price.ticks"] };
     node.rate += feed.frames_per_second ?? 0;
     node.states.push(feed.state);
     byService.set(name, node);
@@ -81,7 +84,7 @@ function feedNodes(feeds) {
   return [...byService.values()]
     .map((node) => {
       const state = node.states.includes("connected") ? "connected" : node.states[0];
-      return { ...node, detail: state, tone: GOOD.includes(state) ? "ok" : "critical" };
+      return { ...node, detail: node.owner ? `${state}, ${node.owner}` : state, tone: feedTone(state) };
     })
     .sort((a, b) => topicRank(a.topics[0]) - topicRank(b.topics[0]) || a.name.localeCompare(b.name));
 }
@@ -226,7 +229,7 @@ function updateNode(group, node, width) {
   for (const [text, shown, y] of [[name, node.name, node.small ? 13 : 19], [detail, node.detail, node.small ? 26 : 35]]) {
     setAttribute(text, "x", 12);
     setAttribute(text, "y", y);
-    setText(text, shown);
+    setText(text, shown.length > MOST_LETTERS ? `${shown.slice(0, MOST_LETTERS - 1)}…` : shown);
   }
 }
 

@@ -142,7 +142,7 @@ function updateIncidents(section, list, picture) {
       setText(title.children[1], one.title);
       setText(when, lasting(one, picture.taken));
       setAttribute(when, "title", utc(one.opened));
-      const told = one.closed ? [] : Object.values(one.symptoms ?? {});
+      const told = one.closed ? [] : Object.values(one.symptoms ?? {}).filter((text) => text !== one.title);
       reconcile(symptoms, told.map((text, at) => ({ text, at })), (symptom) => symptom.at,
         () => h("li"), (node, symptom) => setText(node, symptom.text));
     });

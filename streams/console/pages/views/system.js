@@ -1,9 +1,7 @@
 // What the whole stands on: feeds and workers, PostgreSQL, disks, the machine, topics and tables.
 
 import { card, h, reconcile, setAttribute, setText, table } from "../dom.js";
-import { bytes, count, duration, eastern, percent, rate, short, timeCell, utc } from "../format.js";
-
-const GOOD = ["connected", "standby"];
+import { SIGNS, bytes, count, duration, eastern, feedTone, percent, rate, short, timeCell, utc } from "../format.js";
 
 export function show(root) {
   const sources = h("dl", { class: "facts" });
@@ -79,7 +77,7 @@ function feedTable() {
     empty: "No heartbeat was heard.",
     columns: [
       { name: "Service", cell: (one) => ({ text: one.service, sub: one.detail }) },
-      { name: "State", cell: (one) => ({ text: `${GOOD.includes(one.state) ? "●" : "■"} ${one.state}`, tone: GOOD.includes(one.state) ? "ok" : "critical", title: `since ${utc(one.since)}` }) },
+      { name: "State", cell: (one) => ({ text: `${SIGNS[feedTone(one.state)]} ${one.state}`, tone: feedTone(one.state), title: `since ${utc(one.since)}` }) },
       { name: "Last frame", cell: (one) => timeCell(one.last_frame) },
       { name: "Frames", numeric: true, cell: (one) => rate(one.frames_per_second) },
       { name: "Events", numeric: true, wide: true, cell: (one) => short(one.events) },
