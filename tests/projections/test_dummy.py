@@ -25,12 +25,11 @@ from projections.unit import Projector
 from streams.embedded.stack import StackInfo
 from streams.events import encode
 from streams.worker import REFUSED
+from tests.processes.forked import ROOT, Forked, run
 from tests.projections.dummy import tally
 from tests.projections.dummy.tally import Tally
 from tests.projections.logs import claim, log_of, rows, trade
 from tests.projections.registered import registered
-
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def worker(place: Place) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(place.command(), cwd=ROOT)
+    process = Forked[bytes](place.command(), cwd=ROOT)
     try:
         yield process
     finally:
@@ -135,14 +134,7 @@ def test_a_killed_worker_leaves_nothing_half_done(place: Place) -> None:
 
 def test_the_worker_of_another_version_ends_with_what_to_do(place: Place) -> None:
     asyncio.run(produce(place, 0, 5))
-    ended = subprocess.run(
-        place.command(version=2),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+    ended = run(place.command(version=2), cwd=ROOT, timeout=90)
     assert ended.returncode == REFUSED
     assert f"`tape rebuild {place.name}`" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -159,9 +151,7 @@ def test_the_worker_of_a_topic_made_anew_ends_with_what_to_do(place: Place) -> N
     client.delete_topics([place.topic], operation_timeout=30)[place.topic].result()
     wait_for(lambda: place.topic not in client.list_topics(timeout=10).topics)
     client.create_topics([NewTopic(place.topic, 3)])[place.topic].result()
-    ended = subprocess.run(
-        place.command(), cwd=ROOT, capture_output=True, text=True, timeout=90, check=False
-    )
+    ended = run(place.command(), cwd=ROOT, timeout=90)
     assert ended.returncode == REFUSED
     assert "made anew" in ended.stderr
     assert f"`tape rebuild {place.name}`" in ended.stderr

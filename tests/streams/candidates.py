@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException
@@ -21,10 +20,10 @@ from confluent_kafka.admin import AdminClient
 
 from streams.fence import clock
 from streams.lease import lease_group
+from tests.processes.forked import ROOT, Forked
 
 __all__ = ["PATIENCE", "Candidates", "until"]
 
-_ROOT = Path(__file__).parents[2]
 #: Ends a test that hangs, and measures nothing: what was measured is printed.
 PATIENCE = 90.0
 
@@ -42,8 +41,8 @@ class Candidate:
 
     def __init__(self, brokers: str, name: str) -> None:
         command = [sys.executable, "-m", "tests.streams.lease_process", brokers, name]
-        self.process = subprocess.Popen(
-            command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        self.process = Forked[str](
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
         )
         self.lines: list[dict[str, Any]] = []
         self.killed_at: float | None = None

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import secrets
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import psycopg
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -20,11 +18,13 @@ from streams.events import Event, encode
 from streams.producer import Producer
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
+from tests.processes.forked import Forked
 from tests.projections.registered import registered
+from tests.streams import projection_worker
 from tests.streams.projection_worker import own_projection, own_topic
 
 PARTITIONS = 4
-WORKER = Path(__file__).parent / "projection_worker.py"
+WORKER = projection_worker.__name__
 
 
 class OwnTopics:
@@ -70,8 +70,8 @@ class OwnTopics:
     def project(self, records: int) -> None:
         """Let a worker run until the checkpoints are behind the last record."""
         places = [self.endpoints.brokers, self.endpoints.dsn]
-        command = [sys.executable, str(WORKER), self._prefix, self._projection, *places]
-        worker = subprocess.Popen(command)
+        command = [sys.executable, "-m", WORKER, self._prefix, self._projection, *places]
+        worker = Forked[bytes](command)
         try:
             deadline = time.monotonic() + 90
             with psycopg.connect(self.endpoints.dsn, autocommit=True) as connection:

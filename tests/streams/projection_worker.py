@@ -1,6 +1,6 @@
 """The worker with a projection over topics of its own.
 
-`python projection_worker.py PREFIX PROJECTION BROKERS DSN`
+`python -m tests.streams.projection_worker PREFIX PROJECTION BROKERS DSN`
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +16,7 @@ from psycopg import sql
 
 from projections.migrations import migrate
 from streams.events import Event, decode
+from tests.processes.forked import Forked
 from tests.projections.registered import registered
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,7 @@ _FILL: Mapping[str, Any] = {
     "fee": Decimal(0),
     "fee_source": "fill",
 }
+_PIPES: Mapping[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
 
 class Tape:
@@ -61,13 +63,11 @@ class Tape:
         self._environment = inherited | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"} | settings
 
     def start(self, *words: object, **settings: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-c", "from streams.cli import main; main()", *map(str, words)],
-            env=self._environment | settings,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return Forked(_command(words), env=self._environment | settings, **_PIPES)
+
+    def start_apart(self, *words: object, **settings: str) -> subprocess.Popen[str]:
+        """In an interpreter of its own: all the memory that it has it asked for itself."""
+        return subprocess.Popen(_command(words), env=self._environment | settings, **_PIPES)
 
     def run(self, *words: object, **settings: str) -> tuple[int, str, str]:
         """Exit status, standard output, standard error."""
@@ -87,6 +87,10 @@ class Tape:
         assert (status, output) == (2, "")
         assert "Traceback" not in errors
         return errors
+
+
+def _command(words: Iterable[object]) -> list[str]:
+    return [sys.executable, "-c", "from streams.cli import main; main()", *map(str, words)]
 
 
 async def records_of(

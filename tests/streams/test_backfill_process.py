@@ -25,6 +25,7 @@ from streams.settings import Endpoints
 from streams.simulated.kalshi.venue import Cutoffs
 from streams.simulated.kalshi.venue.limits import Limits
 from streams.topics import ensure_topics
+from tests.processes.forked import Forked
 from tests.streams.test_backfill import said, truth
 from tests.venue.fake import FakeKalshi
 from tests.venue.keys import api_key
@@ -111,7 +112,7 @@ class Command:
 
     def start(self, venue: Place, *options: str) -> subprocess.Popen[str]:
         code = "import sys; from streams.cli import main; sys.argv[0] = 'tape'; main()"
-        return subprocess.Popen(
+        return Forked(
             [sys.executable, "-c", code, "backfill", "kalshi", "--since", "2026-11-01", *options],
             cwd=self._folder,
             env={

@@ -36,6 +36,7 @@ from streams.embedded.stack import StackInfo
 from streams.events import PriceTrade, encode
 from streams.settings import Endpoints
 from streams.worker import CUT_OFF, REFUSED, Worker
+from tests.processes.forked import Forked
 from tests.projections.registered import registered
 
 #: The trade at which the second projection hangs, where it is told to.
@@ -80,7 +81,7 @@ def projections_of(names: list[str], topic: str, mode: str) -> list[Any]:
 
 
 def main() -> None:
-    """`python test_worker.py MODE TOPIC BROKERS DSN NAME NAME`; the mode is the second one's."""
+    """Arguments: MODE TOPIC BROKERS DSN NAME NAME; the mode is the second projection's."""
     mode, topic, brokers, dsn, *names = sys.argv[1:]
     if mode == "hangs":
         worker_module.STOP_DEADLINE = 1.0
@@ -97,7 +98,7 @@ class Place:
 
     def command(self, mode: str) -> list[str]:
         arguments = [mode, self.topic, self.brokers, self.dsn, *self.names]
-        return [sys.executable, __file__, *arguments]
+        return [sys.executable, "-m", "tests.streams.test_worker", *arguments]
 
     def seen(self, which: int) -> list[int]:
         with psycopg.connect(self.dsn) as connection:
@@ -140,7 +141,7 @@ def place(stack: StackInfo, dsn: str) -> Place:
 
 @contextmanager
 def started(place: Place, mode: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(place.command(mode), stderr=subprocess.PIPE, text=True)
+    process = Forked[str](place.command(mode), stderr=subprocess.PIPE, text=True)
     try:
         yield process
     finally:

@@ -31,12 +31,12 @@ from streams.embedded.home import Home
 from streams.events.catalogue import TOPICS, dead_letter_spec
 from streams.settings import Endpoints
 from tests.fold import differences, fold, read_log
+from tests.processes.forked import ROOT, Forked, run
 from tests.projections.registered import registered
 from tests.survival import misfortunes
 from tests.survival.load import Load, Market, Source
 from tests.survival.tally import Tally, digest
 
-_ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
 BOTH = ("prices", "tally")
 #: Generous, because machines that run tests are busy.
@@ -59,9 +59,9 @@ class WorkerProcess:
     def __init__(self, task: dict[str, Any], log: Path) -> None:
         self._log = log
         with log.open("wb") as output:
-            self.process = subprocess.Popen(
+            self.process = Forked[bytes](
                 [sys.executable, "-m", "tests.survival.worker_process", json.dumps(task)],
-                cwd=_ROOT,
+                cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -200,13 +200,10 @@ class Scene:
         """Runs a rebuild, killed at this step; see tests.survival.rebuild_process."""
         task = {"topics": self.topics, "projection": projection, "step": step}
         settings = {"TAPE_BROKERS": self.home.brokers, "TAPE_DSN": self.dsn}
-        return subprocess.run(
+        return run(
             [sys.executable, "-m", "tests.survival.rebuild_process", json.dumps(task)],
-            cwd=_ROOT,
-            env=os.environ | settings,
-            capture_output=True,
-            text=True,
-            check=False,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | settings,
         )
 
     def current(self, projection: str) -> int:

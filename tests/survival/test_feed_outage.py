@@ -80,7 +80,7 @@ async def lose_broker(home: Home, away: float) -> None:
             TAPE_WEBSOCKET_URLS=f"coinbase={venue.url}",
             TAPE_REST_URLS="coinbase=http://127.0.0.1:1",  # so what is missed stays missed
         )
-        with tape.start("produce", "coinbase", "--symbol", symbol) as process:
+        with tape.start_apart("produce", "coinbase", "--symbol", symbol) as process:
             sizes: list[int] = []
             meter = asyncio.create_task(measure(process.pid, sizes))
             await grown(started.brokers, by=5_000)

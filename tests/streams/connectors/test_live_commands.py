@@ -17,6 +17,7 @@ from streams.events import Event, PriceTrade, decode
 from streams.recording import Recording, RecordingWriter, read
 from streams.settings import endpoints, load_settings
 from streams.topics import ensure_topics
+from tests.processes.forked import Forked
 
 ROOT = Path(__file__).parents[3]
 T = 1_700_000_000_000_000
@@ -33,7 +34,7 @@ class Tape:
         } | {"PYTHONPATH": str(ROOT), "TAPE_HOME": str(home)}
 
     def start(self, *words: object) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        return Forked(
             [sys.executable, "-c", "from streams.cli import main; main()", *map(str, words)],
             env=self.environment,
             stdout=subprocess.PIPE,

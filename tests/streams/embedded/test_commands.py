@@ -11,6 +11,9 @@ import pytest
 from streams.embedded import stack as embedded
 from streams.embedded.home import Home
 from streams.embedded.stack import StackInfo
+from tests.processes.forked import run
+
+ROOT = Path(__file__).parents[3]
 
 
 def tape(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -20,14 +23,10 @@ def tape(folder: Path, *words: str, **environment: str) -> subprocess.CompletedP
         for name, value in os.environ.items()
         if not name.startswith(("TAPE_", "POSTGRES_"))
     }
-    root = Path(__file__).parents[3]
-    return subprocess.run(
+    return run(
         [sys.executable, "-c", "from streams.cli import main; main()", *words],
         cwd=folder,
-        env=inherited | {"PYTHONPATH": str(root)} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
+        env=inherited | {"PYTHONPATH": str(ROOT)} | environment,
     )
 
 
@@ -103,8 +102,7 @@ def test_an_unknown_setting_value_is_no_traceback(tmp_path: Path) -> None:
 def test_help_needs_no_client_library(tmp_path: Path) -> None:
     code = "import sys; from streams.cli import app; "
     code += "print([m for m in ('psycopg', 'confluent_kafka', 'pydantic') if m in sys.modules])"
-    root = Path(__file__).parents[3]
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
