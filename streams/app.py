@@ -17,6 +17,7 @@ from projections.base import SMALL_UNIT, Batch, Decoded, Projection, count_recor
 from projections.deadletter import Limits
 from projections.errors import Fenced, Refusal
 from projections.unit import Projector
+from streams.groups import group_name
 from streams.heartbeat import Pulse
 from streams.housekeeping import keep_house
 from streams.ledger import Fetch, GapError, Ledger
@@ -55,11 +56,6 @@ class Rules:
     history_days: int | None = None
     #: Host and port of its metrics and probes; None for none.
     metrics: tuple[str, int] | None = None
-
-
-def group_name(projection: str) -> str:
-    """The consumer group of a projection."""
-    return f"tickertape-{projection}"
 
 
 class Work(NamedTuple):

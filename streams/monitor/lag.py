@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from projections import PROJECTIONS
 from projections.base import Partition as Place
-from streams.app import group_name
+from streams.groups import group_name
 from streams.monitor.broker import BrokerReading
 from streams.monitor.burrow import Commit, Status, Window, group_status, partition_status
 from streams.monitor.commits import Committed
