@@ -186,7 +186,7 @@ def main() -> int:
     task = json.loads(sys.argv[1])
     topics: dict[str, str] = task["topics"]
     replace_topics(topics)
-    streams.app.group_name = lambda projection: f"{task['group']}-{projection}"
+    streams.app.group_name = lambda projection: f"{task['group']}-{projection}"  # type: ignore[attr-defined]
     if task["step_by_step"]:
         unit.SMALL_UNIT = 0
     if task["fail"] is not None:
