@@ -7,6 +7,8 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.promtool import (
+    ROOT,
+    alerts,
     cases_of_alerts,
     dashboards,
     expressions,
@@ -109,3 +111,14 @@ def test_alerts_are_tried_with_the_labels_that_the_monitor_gives() -> None:
         # An empty label is none: a group of others is of no projection.
         assert known[name] - given <= {"projection"}, series
         assert given <= known[name], series
+
+
+def test_the_page_on_monitoring_explains_every_metric_and_every_alert() -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text()
+    missing = {name for name in labels_by_name() if f"`{name}`" not in page}
+    missing |= {name for name, _ in alerts() if f"`{name}`" not in page}
+    of_workers = {re.sub("_(bucket|count|sum)$", "", name) for name in WORKER_METRICS}
+    assert not missing | {name for name in of_workers if f"`{name}`" not in page}
+    of_rules = {rule["record"] for rule in rules() if "record" in rule}
+    tool = "kafka_exporter"
+    assert names(page) <= {*labels_by_name(), *of_workers, *of_rules, tool}
