@@ -17,6 +17,8 @@ from benchmarks.account.report import AccountReport
 from benchmarks.contender import Contender
 from benchmarks.feeds import acknowledged, speed
 from benchmarks.feeds.report import FeedsReport
+from benchmarks.monitor import measure as monitor
+from benchmarks.monitor.report import MonitorReport
 from benchmarks.peers.aiokafka_read import AiokafkaRead
 from benchmarks.peers.copy_rows import CopyRows
 from benchmarks.peers.debezium import Debezium
@@ -35,7 +37,7 @@ OUT = Path(__file__).with_name("out")
 LATENCY, MEMORY = "latency", "memory"
 ACCOUNT, GROWTH, MARKS = "account", "account_growth", "marks"
 FEEDS, ACKNOWLEDGED = "feeds", "acknowledged"
-REBUILD = "rebuild"
+REBUILD, MONITOR = "rebuild", "monitor"
 
 
 def main() -> int:
@@ -48,7 +50,7 @@ def main() -> int:
         Debezium(),
         *ours.CONTENDERS,
     ]
-    parts = (LATENCY, MEMORY, ACCOUNT, GROWTH, MARKS, FEEDS, ACKNOWLEDGED, REBUILD)
+    parts = (LATENCY, MEMORY, ACCOUNT, GROWTH, MARKS, FEEDS, ACKNOWLEDGED, REBUILD, MONITOR)
     options = _options([*(contender.name for contender in contenders), *parts])
     chosen = [contender for contender in contenders if contender.name in options.only]
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -70,6 +72,7 @@ def main() -> int:
             _account(info, options, found.account, console)
             _feeds(info, options, found.feeds, console)
             _rebuild(info, options, found.rebuild, console)
+            _monitor(info, options, found.monitor, console)
     except KeyboardInterrupt:
         console.print("stopped")
         return 130
@@ -201,6 +204,16 @@ def _rebuild(
     seen = measure.live(info, at)
     found.lives.append(seen)
     _say(console, f"rebuild   under load: live at most {seen.lag:.2f} s behind")
+
+
+def _monitor(
+    info: StackInfo, options: argparse.Namespace, found: MonitorReport, console: Console
+) -> None:
+    if MONITOR not in options.only:
+        return
+    for one in monitor.rounds(info, options.rounds):
+        found.rounds.append(one)
+        _say(console, f"monitor   {100 * one.core:.1f} % of a core  {one.memory / 1e6:,.0f} MB")
 
 
 def _say(console: Console, line: str) -> None:

@@ -22,6 +22,8 @@ from benchmarks.feeds.report import HEADINGS as FEEDS_HEADINGS
 from benchmarks.feeds.report import FeedsReport
 from benchmarks.latency import Latency
 from benchmarks.memory import Memory
+from benchmarks.monitor.report import HEADINGS as MONITOR_HEADINGS
+from benchmarks.monitor.report import MonitorReport
 from benchmarks.rebuild.report import HEADINGS as REBUILD_HEADINGS
 from benchmarks.rebuild.report import RebuildReport
 from benchmarks.runner import Result
@@ -42,6 +44,7 @@ class Report:
     account: AccountReport = field(default_factory=AccountReport)
     feeds: FeedsReport = field(default_factory=FeedsReport)
     rebuild: RebuildReport = field(default_factory=RebuildReport)
+    monitor: MonitorReport = field(default_factory=MonitorReport)
 
     def add(self, result: Result) -> None:
         """Takes one run's result."""
@@ -119,7 +122,8 @@ class Report:
             for number in range(count)
         ]
         data["rows"] = self.rows
-        return data | self.account.as_json() | self.feeds.as_json() | self.rebuild.as_json()
+        parts = (self.account, self.feeds, self.rebuild, self.monitor)
+        return data | {name: value for one in parts for name, value in one.as_json().items()}
 
 
 _Series = dict[str, list[float]]
@@ -178,6 +182,7 @@ def _tables(report: Report) -> list[tuple[str | None, Sequence[str], list[list[s
         (None, HEADINGS, report.account.lines()),
         (None, FEEDS_HEADINGS, report.feeds.lines()),
         (None, REBUILD_HEADINGS, report.rebuild.lines()),
+        (None, MONITOR_HEADINGS, report.monitor.lines()),
     ]
     return [table for table in found if table[2]]
 

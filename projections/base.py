@@ -115,6 +115,10 @@ class Projection(ABC, Generic[F]):
     #: Those of them that get their keys and indexes after loading, in a rebuild. `load` must not
     #: rely on these, and `derive` settles what they would have refused.
     bulk_tables: ClassVar[tuple[str, ...]] = ()
+    #: Where its tables hold only what is younger than so many days, which its topics keep: then it
+    #: needs no history from offset 0 on, and passes over what the log no longer has. Its tables
+    #: have a column `appended` each. None: it needs every record that there ever was.
+    keeps_days: ClassVar[int | None] = None
 
     #: The family of its locks, where it is not the projection's name: of tables that are not live.
     lock_family: str | None = None

@@ -105,7 +105,11 @@ class Builder:
         Raises Refusal for a topic that was made anew meanwhile.
         """
         self.claims = await checkpoint.claim(
-            self._unit, self.projection.name, self.generation, partitions
+            self._unit,
+            self.projection.name,
+            self.generation,
+            partitions,
+            passes_over=self.projection.keeps_days is not None,
         )
         self.projection.forget()
         self._topic_ids |= {source.topic: part.topic_id for source, part in partitions.items()}

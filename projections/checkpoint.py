@@ -35,8 +35,14 @@ from unnest(%(topics)s::text[], %(ids)s::uuid[], %(partitions)s::integer[], %(st
     as v (topic, topic_id, partition, log_start)
 order by v.topic, v.partition
 on conflict (projection, generation, topic, partition) do update
-    set epoch = c.epoch + 1
-    where c.topic_id = excluded.topic_id
+    set epoch = c.epoch + 1,
+        topic_id = excluded.topic_id,
+        next_offset = case
+            when not %(passes_over)s then c.next_offset
+            when c.topic_id <> excluded.topic_id then excluded.next_offset
+            else greatest(c.next_offset, excluded.next_offset)
+        end
+    where c.topic_id = excluded.topic_id or %(passes_over)s
 returning c.topic, c.partition, c.next_offset, c.epoch
 """
 
@@ -132,11 +138,14 @@ async def claim(
     projection: str,
     generation: int,
     partitions: Mapping[Partition, LogStart],
+    *,
+    passes_over: bool = False,
 ) -> dict[Partition, Checkpoint]:
     """Take over partitions: bump their epochs and read their positions, in one statement.
 
-    A partition without a checkpoint starts at the first offset of the log. Raises Refusal for a
-    topic that was made anew since the checkpoint was written.
+    A partition without a checkpoint starts at the first offset of the log; with `passes_over` also
+    one whose checkpoint lies before that, or is of a topic that was made anew. Raises Refusal for a
+    topic that was made anew since the checkpoint was written, unless it `passes_over` that.
     """
     sources = sorted(partitions)
     cursor = await connection.execute(
@@ -148,6 +157,7 @@ async def claim(
             "ids": [partitions[source].topic_id for source in sources],
             "partitions": [source.partition for source in sources],
             "starts": [partitions[source].first_offset for source in sources],
+            "passes_over": passes_over,
         },
     )
     claimed = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from psycopg import sql
@@ -53,10 +54,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """What is compared of a table. `columns` begin with the key."""
+    """What is compared of a table. `columns` begin with the key.
+
+    With `since`, only the rows of records that were appended at this time or later.
+    """
 
     name: str
     columns: Sequence[Column]
+    since: datetime | None = None
 
     @property
     def key(self) -> list[str]:
@@ -77,6 +82,13 @@ class Table:
         return sql.SQL("row({})::text").format(
             sql.SQL(", ").join(column.canonical for column in columns)
         )
+
+    @property
+    def is_compared(self) -> sql.Composable:
+        """Whether a row is compared."""
+        if self.since is None:
+            return sql.SQL("true")
+        return sql.SQL("appended >= {}").format(sql.Literal(self.since))
 
     @property
     def group(self) -> sql.Composable:
@@ -126,28 +138,33 @@ async def compare(
     projection: Projection[Any],
     schemas: tuple[str, str],
     sample: Sequence[int] | None = None,
+    since: datetime | None = None,
 ) -> list[Compared]:
     """Compare all tables, each of the connections in a transaction of its own choice.
 
     `schemas` are those of the live and of the rebuilt generation. A table whose rows come from no
     record is not compared. With a `sample` only the rows of these groups are, of the GROUPS that
-    there are.
+    there are; with `since` only those of records that were appended since then.
     """
     found = []
     for name in projection.tables:
         if name in projection.kafka_keys:
-            table = await _table(rebuilt, projection, schemas[1], name)
+            table = await _table(rebuilt, projection, schemas[1], name, since)
             found.append(await _compare(live, rebuilt, table, schemas, sample))
     return found
 
 
 async def _table(
-    connection: Connection, projection: Projection[Any], schema: str, name: str
+    connection: Connection,
+    projection: Projection[Any],
+    schema: str,
+    name: str,
+    since: datetime | None,
 ) -> Table:
     cursor = await connection.execute(_COLUMNS, [f'"{schema}"."{name}"'])
     columns = [Column(*row) for row in await cursor.fetchall()]
     compared = [one for one in columns if one.is_key or one.name not in projection.uncompared]
-    return Table(name, sorted(compared, key=lambda one: not one.is_key))
+    return Table(name, sorted(compared, key=lambda one: not one.is_key), since)
 
 
 async def _compare(
@@ -178,8 +195,14 @@ async def _hashes(
     """Of each group the number of its rows, and the sum of their hashes."""
     query = sql.SQL(
         "select {group} as g, count(*), sum(hashtextextended({row}, 0)::numeric) from {table}"
-        " where %(sample)s::bigint[] is null or {group} = any(%(sample)s) group by 1"
-    ).format(group=table.group, row=table.row_text, table=sql.Identifier(schema, table.name))
+        " where {is_compared} and (%(sample)s::bigint[] is null or {group} = any(%(sample)s))"
+        " group by 1"
+    ).format(
+        group=table.group,
+        row=table.row_text,
+        table=sql.Identifier(schema, table.name),
+        is_compared=table.is_compared,
+    )
     chosen = None if sample is None else list(sample)
     rows = await (await connection.execute(query, {"sample": chosen})).fetchall()
     return {group: (count, int(total)) for group, count, total in rows}
@@ -207,13 +230,17 @@ async def _differing(
     groups: Sequence[int],
 ) -> set[str]:
     """The keys, as text, of the rows that differ."""
-    query = sql.SQL("select {key}, hashtextextended({row}, 0) from {table} where {group} = any(%s)")
+    query = sql.SQL(
+        "select {key}, hashtextextended({row}, 0) from {table}"
+        " where {is_compared} and {group} = any(%s)"
+    )
 
     async def read(connection: Connection, schema: str) -> set[tuple[str, int]]:
         statement = query.format(
             key=table.key_text,
             row=table.row_text,
             table=sql.Identifier(schema, table.name),
+            is_compared=table.is_compared,
             group=table.group,
         )
         return set(await (await connection.execute(statement, [list(groups)])).fetchall())

@@ -123,7 +123,13 @@ class Projector:
                 generation = await checkpoint.current_generation(
                     connection, name, self.projection.version
                 )
-                claims = await checkpoint.claim(connection, name, generation, partitions)
+                claims = await checkpoint.claim(
+                    connection,
+                    name,
+                    generation,
+                    partitions,
+                    passes_over=self.projection.keeps_days is not None,
+                )
             await self._watch.load(connection, generation)
         self.projection.forget()
         if generation != self._generation:

@@ -111,10 +111,21 @@ class Broker:
 
     def settings(self, topic: str) -> dict[str, str]:
         """All settings of one topic, those of the broker's defaults too."""
-        asked = [ConfigResource(ResourceType.TOPIC, topic)]
-        (future,) = self._admin.describe_configs(asked, request_timeout=self._timeout_s).values()
-        entries = self._done(future, f"reading the settings of topic {topic}") or {}
-        return {entry.name: entry.value for entry in entries.values()}
+        return self.all_settings([topic])[topic]
+
+    def all_settings(self, topics: Collection[str]) -> dict[str, dict[str, str]]:
+        """The same of many, in one request; without those that were deleted meanwhile."""
+        if not topics:
+            return {}
+        asked = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        answers = self._admin.describe_configs(asked, request_timeout=self._timeout_s)
+        found = {}
+        for resource, future in answers.items():
+            doing = f"reading the settings of topic {resource.name}"
+            entries = self._done(future, doing, unless=[KafkaError.UNKNOWN_TOPIC_OR_PART])
+            if entries is not None:
+                found[resource.name] = {entry.name: entry.value for entry in entries.values()}
+        return found
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
         """Start and end offset of one partition."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import faust
 import structlog
@@ -20,6 +20,7 @@ from projections.unit import Projector
 from streams.heartbeat import Pulse
 from streams.housekeeping import keep_house
 from streams.ledger import Fetch, GapError, Ledger
+from streams.progress import Progress
 from streams.security import faust_credentials
 from streams.settings import Endpoints
 from streams.transport import Transport
@@ -52,11 +53,20 @@ class Rules:
 
     limits: Limits = field(default_factory=Limits)
     history_days: int | None = None
+    #: Host and port of its metrics and probes; None for none.
+    metrics: tuple[str, int] | None = None
 
 
 def group_name(projection: str) -> str:
     """The consumer group of a projection."""
     return f"tickertape-{projection}"
+
+
+class Work(NamedTuple):
+    """A projection's Faust app, and how it gets on."""
+
+    app: faust.App
+    progress: Progress
 
 
 def build_app(
@@ -65,7 +75,7 @@ def build_app(
     rules: Rules,
     state: Path,
     refuse: Callable[[Refusal], None],
-) -> faust.App:
+) -> Work:
     """The Faust app of a projection.
 
     `state` is a folder that Faust may keep its files in; `refuse` ends the process.
@@ -93,27 +103,34 @@ def build_app(
     )
     ledger = Ledger(Projector(projection, endpoints.dsn, rules.limits))
     pulse = Pulse(f"worker/{projection.name}", time.time_ns() // 1000)
+    progress = Progress(projection.name, lambda: ledger.partitions, time.monotonic)
     app.transport = Transport(app, ledger, endpoints, refuse)
     topic = app.topic(*projection.topics, schema=FetchSchema())
 
     @app.agent(topic, name=projection.name, concurrency=1)
     async def project(stream: Any) -> None:
-        await Agent(app, ledger, pulse, refuse).run(stream)
+        await Agent(app, ledger, pulse, progress, refuse).run(stream)
 
     @app.task
     async def housekeeping() -> None:
         await keep_house(ledger, pulse, endpoints, rules.history_days)
 
-    return app
+    return Work(app, progress)
 
 
 class Agent:
     """Groups what waits into units of work; decodes one while the one before is committing."""
 
     def __init__(
-        self, app: faust.App, ledger: Ledger, pulse: Pulse, refuse: Callable[[Refusal], None]
+        self,
+        app: faust.App,
+        ledger: Ledger,
+        pulse: Pulse,
+        progress: Progress,
+        refuse: Callable[[Refusal], None],
     ) -> None:
         self._app = app
+        self._progress = progress
         self._ledger = ledger
         self._pulse = pulse
         self._refuse = refuse
@@ -183,6 +200,8 @@ class Agent:
         async with self._ledger.busy:
             if rebalances != self._ledger.rebalances:
                 return  # admitted before a rebalance: the records come again
+            began = time.monotonic()
+            self._progress.waits()
             try:
                 await self._ledger.projector.commit(batches, decoded)
             except Refusal as refusal:
@@ -195,10 +214,13 @@ class Agent:
                 self._log("unit of work given up, going back to the checkpoints")
                 self._recover()
             else:
-                self._pulse.took(time.time_ns() // 1000, frames=count_records(batches))
+                records = count_records(batches)
+                self._pulse.took(time.time_ns() // 1000, frames=records)
+                self._progress.committed(records, time.monotonic() - began)
 
     def _recover(self) -> None:
         """Drop what is held and rejoin the group in place; other apps of the process go on."""
+        self._progress.recovers()
         if self._ledger.holds_partitions:
             self._ledger.forget()
             self._app.consumer._thread.rejoin()

@@ -19,7 +19,7 @@ import structlog
 
 from streams.events.system_health import Heartbeat, State
 
-__all__ = ["EVERY", "Process", "ProcessMeter", "Pulse", "Skew", "beat", "keep_beating"]
+__all__ = ["EVERY", "Process", "ProcessMeter", "Pulse", "Skew", "beat", "keep_beating", "printable"]
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +70,8 @@ class Pulse:
     since: int
     state: State = "starting"
     detail: str | None = None
+    #: How often it crashed in quick succession, while it is `crashed` and in a crash loop.
+    crash_loop: int | None = None
     last_frame: int | None = None
     frames: int = 0
     events: int = 0
@@ -85,13 +87,15 @@ class Pulse:
     #: Set by a change of state, which is told at once.
     turned: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def turn(self, state: State, now: int, detail: str | None = None) -> None:
+    def turn(
+        self, state: State, now: int, detail: str | None = None, crash_loop: int | None = None
+    ) -> None:
         """Get into a state; `detail` says why, for people, and must hold no secret."""
-        if (state, detail) == (self.state, self.detail):
+        if (state, detail, crash_loop) == (self.state, self.detail, self.crash_loop):
             return
         if state != self.state:
             self.since = now
-        self.state, self.detail = state, detail
+        self.state, self.detail, self.crash_loop = state, detail, crash_loop
         self.turned.set()
 
     def completed(self, until: int) -> None:
@@ -150,7 +154,7 @@ def beat(now: int, pulse: Pulse, process: Process, previous: Heartbeat | None) -
         instance=process.instance,
         state=pulse.state,
         since=pulse.since,
-        detail=None if pulse.detail is None else _printable(pulse.detail),
+        detail=None if pulse.detail is None else printable(pulse.detail),
         last_frame=pulse.last_frame,
         frames=pulse.frames,
         frames_per_second=_rate(now, pulse.frames, previous),
@@ -163,6 +167,7 @@ def beat(now: int, pulse: Pulse, process: Process, previous: Heartbeat | None) -
         memory_bytes=process.memory_bytes,
         scope=pulse.scope if pulse.scope is None else pulse.scope[:_LONGEST_TEXT],
         complete_until=pulse.complete_until,
+        crash_loop=pulse.crash_loop,
         time=now,
     )
 
@@ -174,7 +179,8 @@ def _rate(now: int, frames: int, previous: Heartbeat | None) -> Decimal:
     return (Decimal((frames - previous.frames) * _SECOND) / elapsed).quantize(Decimal("0.01"))
 
 
-def _printable(detail: str) -> str:
+def printable(detail: str) -> str:
+    """A text as events take it: cut, and without what is no character."""
     return detail[:_LONGEST_TEXT].encode(errors="replace").decode()
 
 

@@ -71,8 +71,13 @@ class Ledger:
         self._next = {source: claim.next_offset for source, claim in self.projector.claims.items()}
 
     @property
+    def partitions(self) -> int:
+        """How many are held."""
+        return len(self.projector.claims) if self._seek is not None else 0
+
+    @property
     def holds_partitions(self) -> bool:
-        return self._seek is not None and bool(self.projector.claims)
+        return self.partitions > 0
 
     def admit(self, fetches: Iterable[Fetch]) -> list[Batch]:
         """The batches that are to be projected: stale and already admitted records left out.

@@ -34,6 +34,8 @@ __all__ += ["check", "missing", "read_logs"]
 #: A checkpoint that may fall off the log within so many hours is a fault.
 SOON_H = 24.0
 _HOUR_MS = 3_600_000
+#: Faults that are none where a projection needs no more than what its log keeps.
+_PASSED_OVER = frozenset({"anew", "lost"})
 #: How long the broker may take to give one record, in seconds.
 _RECORD_TIMEOUT_S = 10.0
 
@@ -164,11 +166,15 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One projection: whether it can be rebuilt, and how long its workers have."""
+    """One projection: whether it can be rebuilt, and how long its workers have.
+
+    One that keeps some days only `passes_over` what its log kept no longer.
+    """
 
     projection: str
     missing: Missing | None
     partitions: Sequence[Kept]
+    passes_over: bool = False
 
     def hours_left(self, now: int) -> float | None:
         """The least of its partitions."""
@@ -180,8 +186,9 @@ class Check:
         found = [Fault("incomplete", str(self.missing))] if self.missing else []
         for one in self.partitions:
             fault = _fault(self.projection, one, now)
-            if fault is not None:
-                found.append(fault)
+            if fault is None or (self.passes_over and fault.kind in _PASSED_OVER):
+                continue
+            found.append(fault)
         return found
 
 
@@ -239,8 +246,12 @@ def read_logs(endpoints: Endpoints, topics: Collection[str]) -> dict[Partition, 
     }
 
 
-async def check(endpoints: Endpoints, projections: Mapping[str, Collection[str]]) -> list[Check]:
-    """Look at each projection, given with its topics.
+async def check(
+    endpoints: Endpoints,
+    projections: Mapping[str, Collection[str]],
+    passing_over: Collection[str] = (),
+) -> list[Check]:
+    """Look at each projection, given with its topics; some are `passing_over` what is not kept.
 
     Raises UserError for the broker, psycopg's errors for the database, and Refusal where a
     projection has no tables.
@@ -264,7 +275,9 @@ async def check(endpoints: Endpoints, projections: Mapping[str, Collection[str]]
     return [
         Check(
             name,
-            missing(name, {source: [at_hand[source]] for source in _of(some, logs)}),
+            None
+            if name in passing_over
+            else missing(name, {source: [at_hand[source]] for source in _of(some, logs)}),
             [
                 Kept(
                     source,
@@ -274,6 +287,7 @@ async def check(endpoints: Endpoints, projections: Mapping[str, Collection[str]]
                 )
                 for source in _of(some, logs)
             ],
+            passes_over=name in passing_over,
         )
         for name, some in projections.items()
     ]

@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     alert_url: SecretStr | None = None
     dead_man_url: SecretStr | None = None
 
+    #: What people are asked for by `tape console`; needed where others can reach it.
+    console_token: SecretStr | None = Field(default=None, min_length=16, max_length=200)
+
     postgres_host: str | None = Field(default=None, validation_alias="POSTGRES_HOST")
     postgres_port: int = Field(default=5432, validation_alias="POSTGRES_PORT", gt=0, lt=65_536)
     postgres_db: str = Field(default="postgres", validation_alias="POSTGRES_DB")

@@ -8,18 +8,22 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
 import faust
 import structlog
 import uvloop
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from projections.base import Projection
 from projections.errors import Refusal
 from streams import tolerant
 from streams.app import Rules, build_app
+from streams.endpoint import serving
 from streams.garbage import collect_garbage_seldom
+from streams.progress import Progress, ProgressCollector, why_not_live, why_not_ready
 from streams.settings import Endpoints
 
 log = structlog.get_logger(__name__)
@@ -42,6 +46,13 @@ class _Worker(faust.Worker):
         super()._on_sigterm()
 
 
+def _metrics(some: Sequence[Progress], address: tuple[str, int]) -> AbstractContextManager[int]:
+    registry = CollectorRegistry()
+    registry.register(ProgressCollector(some))
+    ProcessCollector(registry=registry)
+    return serving(registry, lambda: why_not_live(some), lambda: why_not_ready(some), *address)
+
+
 class Worker:
     """Runs apps by faust.Worker; `status` is the exit status afterwards."""
 
@@ -58,11 +69,17 @@ class Worker:
         uvloop.install()
         collect_garbage_seldom()
         tolerant.install()
-        with tempfile.TemporaryDirectory(prefix="tape-worker-") as state:
-            apps = [
+        with ExitStack() as stack:
+            state = stack.enter_context(tempfile.TemporaryDirectory(prefix="tape-worker-"))
+            works = [
                 build_app(projection, self._endpoints, self._rules, Path(state), self._refuse)
                 for projection in self._projections
             ]
+            if self._rules.metrics is not None:
+                stack.enter_context(
+                    _metrics([work.progress for work in works], self._rules.metrics)
+                )
+            apps = [work.app for work in works]
             worker = _Worker(*apps, loglevel="WARN", redirect_stdouts=False, quiet=True)
             worker.spinner = None  # it writes to the terminal although it is told to be quiet
             try:

@@ -11,6 +11,7 @@ from streams.cli import (
     backfill,
     backup,
     book,
+    console,
     db,
     dlq,
     doctor,
@@ -88,6 +89,7 @@ app.command(name="expire")(expire.expire)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="pnl")(pnl.pnl)
 app.command(name="book")(book.book)
+app.command(name="console")(console.console)
 app.command(name="trace")(trace.trace)
 app.command(name="wait")(wait.wait)
 app.command(name="lag")(lag.lag)

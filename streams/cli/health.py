@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.running import log_nothing
+
 if TYPE_CHECKING:
     from streams.monitor.model import Picture
 
@@ -28,6 +30,7 @@ def health(
 
         tape health --json | jq .level
     """
+    log_nothing()
     picture = asyncio.run(_look())
     if as_json:
         from streams.monitor.plain import plain

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.running import parse_duration
+from streams.cli.running import log_nothing, parse_duration
 from streams.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def lag(
     if watch and (as_json or not console.is_terminal):
         raise UserError("--watch is for a terminal; for programs, run it with --json now and then")
     seconds = parse_duration(every)
+    log_nothing()
     if watch:
         asyncio.run(_watch(console, group or [], seconds))
         return

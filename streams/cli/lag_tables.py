@@ -38,9 +38,16 @@ def _of_groups(groups: Sequence[Group]) -> Table:
             _seconds(one.lag_s),
             _rate(one.arriving),
             _rate(one.consumed),
-            "" if not one.lag else "never" if one.catch_up_s is None else span(one.catch_up_s),
+            _until(one),
         )
     return table
+
+
+def _until(group: Group) -> str:
+    """What waits for less than a second is on its way."""
+    if (group.lag_s or 0.0) < 1.0:
+        return ""
+    return "never" if group.catch_up_s is None else span(group.catch_up_s)
 
 
 def _of_partitions(groups: Sequence[Group]) -> Table:

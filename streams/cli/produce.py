@@ -59,7 +59,7 @@ async def _produce(venues: list[str], settings: Settings, seconds: float | None)
         await asyncio.to_thread(topic_ids, places, [topic.name for topic in TOPICS])
         async with Producer(places) as health:
             feeds = [
-                supervise(connector, places, pulse)
+                supervise(connector, places, pulse, tell=health.send)
                 for connector, pulse in zip(connectors, pulses, strict=True)
             ]
             await until_stopped(together([*feeds, keep_beating(pulses, health.send)]), seconds)

@@ -25,7 +25,7 @@ _Why = Annotated[str | None, typer.Option(help="Why, for the record in system.de
 
 def rebuild(
     projections: Annotated[
-        list[str] | None, typer.Argument(help="Which: account, market, prices.")
+        list[str] | None, typer.Argument(help="Which: account, health, market, prices.")
     ] = None,
     keep_old: Annotated[
         bool, typer.Option("--keep-old", help="Keep the replaced tables, for `tape rollback`.")
@@ -118,7 +118,7 @@ def rebuild(
 
 
 def rollback(
-    projection: Annotated[str, typer.Argument(help="Which: account, market or prices.")],
+    projection: Annotated[str, typer.Argument(help="Which: account, health, market or prices.")],
     why: _Why = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:

@@ -14,7 +14,14 @@ import structlog
 
 from streams.errors import UserError
 
-__all__ = ["log_to_stderr", "parse_duration", "parse_time", "together", "until_stopped"]
+__all__ = [
+    "log_nothing",
+    "log_to_stderr",
+    "parse_duration",
+    "parse_time",
+    "together",
+    "until_stopped",
+]
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)?")
 _SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -56,6 +63,12 @@ def log_to_stderr() -> None:
         logging.getLogger(f"aiokafka.{name}").addFilter(Seldom(10.0))
     for name in ("aiokafka", "aiokafka.producer.sender"):
         logging.getLogger(name).addFilter(Seldom(10.0))
+
+
+def log_nothing() -> None:
+    """For a command that looks once: what does not answer is part of its report."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 class Seldom(logging.Filter):

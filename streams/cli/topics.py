@@ -90,8 +90,9 @@ def check(
     from streams.settings import endpoints, load_settings
 
     topics = {name: projection.topics for name, projection in PROJECTIONS.items()}
+    bounded = {name for name, one in PROJECTIONS.items() if one.keeps_days is not None}
     with database_faults():
-        checks = asyncio.run(look(endpoints(load_settings()), topics))
+        checks = asyncio.run(look(endpoints(load_settings()), topics, bounded))
     now = time.time_ns() // 1_000_000
     if as_json:
         print(json.dumps([_check_as_json(one, now) for one in checks], indent=2))

@@ -30,8 +30,9 @@ def up(
     Starts the embedded Kafka and PostgreSQL (unless TAPE_BROKERS and TAPE_DSN name others), makes
     tables and topics, and runs the producer, the workers and the expirer until Ctrl-C; with the
     simulated venue also `tape simulate`: markets, and an account that trades there, a new one for
-    each run. Whatever was killed before is taken up where it stopped. The exit status is 1 if a
-    process did not stop cleanly, and 75 if a worker refused to go on.
+    each run. Whatever was killed before is taken up where it stopped. A process that dies is
+    started again, one that someone stopped is not. The exit status is 1 if a process did not stop
+    cleanly or is in a crash loop, and 75 if a worker refused to go on.
 
     Example: tape up --for 30s
     """

@@ -22,7 +22,7 @@ __all__ = ["verify"]
 
 def verify(
     projections: Annotated[
-        list[str] | None, typer.Argument(help="Which: account, market, prices; else all.")
+        list[str] | None, typer.Argument(help="Which: account, health, market, prices; else all.")
     ] = None,
     sample: Annotated[
         int | None,

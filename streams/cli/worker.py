@@ -11,6 +11,10 @@ def worker(
     projections: Annotated[
         list[str] | None, typer.Argument(help="Which projections; all of them when none is named.")
     ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Serve /metrics, /live and /ready on this port.")
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Projects topics into tables until it is stopped.
 
@@ -21,7 +25,7 @@ def worker(
 
         tape worker
 
-        tape worker prices
+        tape worker prices --metrics-port 9108
     """
     import sys
 
@@ -46,5 +50,6 @@ def worker(
     reach = endpoints(settings)
     topic_ids(reach, sorted({topic for projection in chosen for topic in projection.topics}))
     limits = Limits(settings.dead_letters_in_a_row, settings.dead_letters_of_last_thousand)
-    rules = Rules(limits, settings.history_days)
+    metrics = None if metrics_port is None else (metrics_host, metrics_port)
+    rules = Rules(limits, settings.history_days, metrics)
     sys.exit(Worker(chosen, reach, rules).run())

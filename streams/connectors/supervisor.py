@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from streams.connectors.base import Connector
 from streams.connectors.runner import Backoff, run
 from streams.errors import UserError
-from streams.events import EncodedEvent, Event, encode
-from streams.heartbeat import Pulse
+from streams.events import EncodedEvent, Event, Restart, encode
+from streams.heartbeat import Pulse, printable
 from streams.lease import Lease
 from streams.producer import Producer
 from streams.settings import Endpoints
@@ -20,10 +21,19 @@ __all__ = ["supervise"]
 
 log = structlog.get_logger(__name__)
 
+#: Who says that a feed was started again.
+SUPERVISOR = "tape-produce"
 #: How often is looked whether more of what was parsed is in the log. Seconds.
 _VOUCH_EVERY = 1.0
 #: A feed that worked for so long before it crashed starts over with short pauses. Seconds.
 _LONG_LIFE = 60.0
+#: So many crashes, none after such a life, are a crash loop.
+CRASH_LOOP = 5
+#: How long a broker may take to be told of a restart. Seconds.
+_TOLD_WITHIN = 1.0
+
+#: Takes the event of a restart.
+Tell = Callable[[Restart], Awaitable[None]]
 
 
 class LeaseLost(Exception):
@@ -49,12 +59,19 @@ class _Fenced:
 
 
 async def supervise(
-    connector: Connector, endpoints: Endpoints, pulse: Pulse, backoff: Backoff | None = None
+    connector: Connector,
+    endpoints: Endpoints,
+    pulse: Pulse,
+    backoff: Backoff | None = None,
+    tell: Tell | None = None,
 ) -> None:
     """Produce a feed until cancelled, whenever this process holds its lease.
 
-    A crash is logged, and followed by another start after a pause; it never leaves this function.
+    A crash is logged, given to `tell`, and followed by another start after a pause, the longest one
+    in a crash loop; it never leaves this function. What `tell` raises is logged. It must not be the
+    `send` of a producer which feeds share: see streams.heartbeat.keep_beating.
     """
+    restarts = 0
     this = asyncio.current_task()
     backoff = backoff or Backoff(first=1.0)
     while True:
@@ -67,18 +84,44 @@ async def supervise(
                     await lease.acquired()
                     await _produce(connector, endpoints, lease, pulse)
         except UserError as error:
-            log.warning("feed stopped", feed=connector.feed, reason=str(error))
-            pulse.turn("crashed", _now(), str(error))
+            reason = str(error)
+            log.warning("feed stopped", feed=connector.feed, reason=reason)
         except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
             log.exception("feed crashed", feed=connector.feed)
-            pulse.turn("crashed", _now(), f"{type(error).__name__}: {error}")
         if this is not None and this.cancelling():  # the crash was in the stopping
             raise asyncio.CancelledError
         if time.monotonic() - started >= _LONG_LIFE:
             backoff.reset()
         pause = backoff.pause()
-        log.info("feed starts again", feed=connector.feed, in_s=round(pause, 2))
+        is_loop = backoff.failures >= CRASH_LOOP
+        if is_loop:
+            pause = backoff.cap
+        restarts += 1
+        pulse.turn("crashed", _now(), reason, backoff.failures if is_loop else None)
+        log.info("feed starts again", feed=connector.feed, in_s=round(pause, 2), crash_loop=is_loop)
+        if tell is not None:
+            restart = Restart(
+                service=pulse.service,
+                supervisor=SUPERVISOR,
+                action="crash_loop" if is_loop else "restarted",
+                reason=printable(reason),
+                restarts=restarts,
+                pause_ms=round(pause * 1000),
+                time=_now(),
+            )
+            await _tell(tell, restart)
         await asyncio.sleep(pause)
+
+
+async def _tell(tell: Tell, restart: Restart) -> None:
+    """Best effort: a broker that is away must not keep a feed from starting again."""
+    try:
+        async with asyncio.timeout(_TOLD_WITHIN):
+            await tell(restart)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        log.warning("restart not told", service=restart.service, reason=why)
 
 
 async def _produce(connector: Connector, endpoints: Endpoints, lease: Lease, pulse: Pulse) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from confluent_kafka import TopicPartition
 
 from projections.base import Partition
 from streams.admin import Broker, GroupDescription, partitions_of
+from streams.settings import Endpoints
 from streams.topics import description_id
 
 __all__ = ["BrokerReader", "BrokerReading"]
 
+#: How long the broker may take for a request, in seconds.
+_TIMEOUT_S = 4.0
 #: How long the settings of a topic are believed, in seconds.
 _SETTINGS_FOR_S = 60.0
 
@@ -33,23 +37,27 @@ class BrokerReading:
 
 
 class BrokerReader:
-    """Asks the brokers; each look is one thread's."""
+    """Asks the brokers; one call at a time, from whatever thread."""
 
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-        self._retention: dict[str, tuple[int, float]] = {}
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
+        self._client: Broker | None = None
+        self._retention_ms: dict[str, int] = {}
+        self._settings_until = 0.0
 
     def read(self) -> BrokerReading:
         """All but the bounds. Raises UserError where the broker does not answer. Blocks."""
-        topics = self._broker.describe(self._broker.topics())
-        groups = self._broker.groups()
-        committed = self._broker.committed(groups)
+        with self._broker() as broker:
+            topics = broker.describe(broker.topics())
+            groups = broker.groups()
+            committed = broker.committed(groups)
+            self._read_settings(broker, topics)
         return BrokerReading(
             ids={name: description_id(topic) for name, topic in topics.items()},
             partitions=[
                 Partition(one.topic, one.partition) for one in partitions_of(topics.values())
             ],
-            retention_ms={name: self._retention_of(name) for name in topics},
+            retention_ms=self._retention_ms,
             groups=groups,
             committed={
                 name: {Partition(*place): offset for place, offset in offsets.items()}
@@ -61,13 +69,24 @@ class BrokerReader:
     def bounds(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
         """Start and end offset of those that have a leader. Raises as `read`. Blocks."""
         asked = [TopicPartition(*place) for place in partitions]
-        found = self._broker.all_bounds(asked, skip_unavailable=True)
+        with self._broker() as broker:
+            found = broker.all_bounds(asked, skip_unavailable=True)
         return {Partition(*place): both for place, both in found.items()}
 
-    def _retention_of(self, topic: str) -> int:
-        known, until = self._retention.get(topic, (-1, 0.0))
+    @contextmanager
+    def _broker(self) -> Iterator[Broker]:
+        """The client; another one after a failure.
+
+        One that lived through a restart of the broker never describes a group again.
+        """
+        client = self._client or Broker(self._endpoints, _TIMEOUT_S)
+        self._client = None
+        yield client
+        self._client = client
+
+    def _read_settings(self, broker: Broker, topics: Collection[str]) -> None:
         now = time.monotonic()
-        if now >= until:
-            known = int(self._broker.settings(topic)["retention.ms"])
-            self._retention[topic] = known, now + _SETTINGS_FOR_S
-        return known
+        if now >= self._settings_until or not self._retention_ms.keys() >= set(topics):
+            found = broker.all_settings(topics)
+            self._retention_ms = {name: int(one["retention.ms"]) for name, one in found.items()}
+            self._settings_until = now + _SETTINGS_FOR_S

@@ -254,6 +254,8 @@ class CommitTail:
         return found
 
     async def _fetched(self) -> dict[TopicPartition, list[Any]]:
+        if not self._next:
+            return {}  # the consumer would wait until it is assigned something
         try:
             fetched: dict[TopicPartition, list[Any]] = await self._consumer.getmany(
                 max_records=_AT_ONCE

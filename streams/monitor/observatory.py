@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import structlog
+
 from projections import PROJECTIONS
 from projections.base import Partition as Place
 from streams.monitor.freshness import freshness
@@ -34,6 +36,8 @@ from streams.monitor.watched import Watched
 from streams.settings import Endpoints
 
 __all__ = ["Observatory"]
+
+log = structlog.get_logger(__name__)
 
 _SECOND = 1_000_000
 #: A clock that is off by so much from one look to the next has jumped, which is told for a while.
@@ -74,10 +78,17 @@ class Observatory:
         self._book = Book(incidents, time.time_ns() // 1000)
 
     async def run(self) -> None:
-        """Look every so many seconds until cancelled."""
+        """Look every so many seconds until cancelled.
+
+        A look that fails, by an error of the program, is logged; the picture then grows old, which
+        shows everywhere.
+        """
         while True:
             started = time.monotonic()
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                log.exception("a look failed")
             await asyncio.sleep(max(0.05, started + self._every - time.monotonic()))
 
     async def next(self) -> Picture:

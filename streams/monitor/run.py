@@ -17,11 +17,11 @@ import psycopg
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from streams.endpoint import serving
 from streams.errors import UserError
 from streams.lease import Lease
 from streams.live import Live
 from streams.monitor.alerts import DeadMan, Webhook
-from streams.monitor.endpoint import serving
 from streams.monitor.history import open_incidents
 from streams.monitor.incidents import Change
 from streams.monitor.model import Picture

@@ -14,7 +14,6 @@ from aiokafka.errors import KafkaError
 from projections.base import Connection
 from projections.base import Partition as Place
 from projections.database import connect
-from streams.admin import Broker
 from streams.errors import UserError
 from streams.monitor.append_times import AppendTimes
 from streams.monitor.broker import BrokerReader
@@ -50,8 +49,7 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-#: A request to the broker, a statement, and the wait for a lock may take so long.
-_BROKER_S = 4.0
+#: A statement, and the wait for a lock, may take so long.
 _SESSION = {"statement_timeout": "3000", "lock_timeout": "1000"}
 #: How often (seconds) is read what changes slowly or takes long.
 _SLOWLY_S = 15.0
@@ -112,7 +110,7 @@ class Sources:
         #: Set once the tails were read for the first time.
         self._heard, self._followed = asyncio.Event(), asyncio.Event()
         self._wire = _Wired(endpoints)
-        self._reader = BrokerReader(Broker(endpoints, _BROKER_S))
+        self._reader = BrokerReader(endpoints)
         self._blocking = Blocking()
         self.feeds = Feeds()
         self.broker = Watched("broker", lambda: asyncio.to_thread(self._reader.read))

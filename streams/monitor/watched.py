@@ -82,7 +82,8 @@ class Watched(Generic[T]):
                 log.info("answers again", source=self.name)
             self.error = None
         elif isinstance(error, _AWAY):
-            self._failed(" ".join(str(error).split()) or type(error).__name__)
+            # PostgreSQL's further lines show the statement, or what to try.
+            self._failed(next(iter(str(error).splitlines()), type(error).__name__))
         else:
             raise error
 

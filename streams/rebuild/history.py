@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from projections.base import Partition
+from projections.base import Partition, Projection
 from projections.checkpoint import Standing
 from streams.rebuild.source import Source
 from streams.retention import Offsets, missing
@@ -20,13 +20,17 @@ class Lacking(NamedTuple):
     sentences: Sequence[str]
 
 
-def lacking(projection: str, live: Mapping[Partition, Standing], source: Source) -> Lacking | None:
+def lacking(
+    projection: Projection[Any], live: Mapping[Partition, Standing], source: Source
+) -> Lacking | None:
     """What the live tables were made of, or ought to have been, and is not at hand any more.
 
     That is what lies before the first offset at hand, what lies behind the last one, and the
-    records of a topic that was deleted and made anew. `live` was read before `source`.
+    records of a topic that was deleted and made anew. `live` was read before `source`. A projection
+    that keeps some days only does without what its log kept no longer.
     """
-    found = missing(projection, {part: [Offsets(*held)] for part, held in source.bounds.items()})
+    at_hand = {part: [Offsets(*held)] for part, held in source.bounds.items()}
+    found = missing(projection.name, at_hand) if projection.keeps_days is None else None
     ranges: dict[Partition, Sequence[Offsets]] = dict(found.ranges) if found else {}
     sentences = [str(found)] if found else []
     for part, one in live.items():

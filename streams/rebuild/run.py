@@ -65,7 +65,7 @@ async def rebuild(name: str, at: Endpoints, wishes: Wishes, reporter: Reporter) 
             await clean(control, name)
             live = await checkpoint.standing(control, name)
             source = await find_source(projection, at)
-            gap = _accepted(lacking(name, live, source), wishes)
+            gap = _accepted(lacking(projection, live, source), wishes)
             number = await generation.begin(control, projection, "rebuild")
             try:
                 await names.check_names(control, projection, number)

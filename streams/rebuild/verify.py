@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from psycopg import IsolationLevel, sql
@@ -18,6 +19,7 @@ from projections.database import connect
 from projections.errors import Refusal
 from projections.generation import schema_name
 from streams.errors import UserError
+from streams.events.types import LAST_TIME, moment
 from streams.log import LogReader
 from streams.rebuild.alone import alone, clean, drop
 from streams.rebuild.building import Reporter, build
@@ -25,7 +27,7 @@ from streams.rebuild.catching_up import Follower
 from streams.rebuild.explain import Question, explain
 from streams.rebuild.faults import explaining
 from streams.rebuild.history import lacking
-from streams.rebuild.source import find_source
+from streams.rebuild.source import Source, find_source
 from streams.settings import Endpoints
 from streams.tracing import Place
 
@@ -68,7 +70,7 @@ async def verify(
             current, positions = await _positions(control, projection)
             live = await checkpoint.standing(control, name)
             source = await find_source(projection, at)
-            if gap := lacking(name, live, source):
+            if gap := lacking(projection, live, source):
                 raise Refusal(f"{'; '.join(gap.sentences)}. What is left cannot be compared")
             number = await generation.begin(control, projection, "verify")
             try:
@@ -77,7 +79,7 @@ async def verify(
                 ) as builder:
                     await build(builder, source.up_to(positions), reporter)
                     await builder.close_like(schema_name(name, current))
-                    found = await _compare(builder, at, reporter, sample)
+                    found = await _compare(builder, source, at, reporter, sample)
             finally:
                 reporter.phase("dropping")
                 await drop(control, name, number)
@@ -98,7 +100,11 @@ async def _positions(
 
 
 async def _compare(
-    builder: Builder, at: Endpoints, reporter: Reporter, sample: Sequence[int] | None
+    builder: Builder,
+    source: Source,
+    at: Endpoints,
+    reporter: Reporter,
+    sample: Sequence[int] | None,
 ) -> tuple[int, dict[Partition, int], list[Compared], Difference | None, Sequence[str]]:
     """Catch up with a snapshot of the live generation, and compare with that.
 
@@ -117,13 +123,24 @@ async def _compare(
         reporter.phase("comparing")
         async with await connect(at.dsn, f"{name} rebuild comparison", {"jit": "off"}) as built:
             schemas = schema_name(name, current), schema_name(name, builder.generation)
-            tables = await compare(live, built, projection, schemas, sample)
+            since = None if projection.keeps_days is None else await _begin(source, reader)
+            tables = await compare(live, built, projection, schemas, sample, since)
             first = next((one for table in tables for one in table.first), None)
             keys = []
             if first is not None:
                 side = (live, schemas[0]) if first.rebuilt is None else (built, schemas[1])
                 keys = await _kafka_keys(*side, projection, first)
     return current, positions, tables, first, keys
+
+
+async def _begin(source: Source, reader: LogReader) -> datetime:
+    """From when on (append time) the log has all records: of a log that begins late, the first
+    moment after that of its first record. Never, where it is empty."""
+    begins = []
+    for part, (first, until) in source.bounds.items():
+        async for batch, *_ in reader.read({part: first}, {part: min(until, first + 1)}, 1):
+            begins.append(batch.records[0].timestamp + bool(first))
+    return moment(max(begins) * 1000) if begins else moment(LAST_TIME)
 
 
 async def _kafka_keys(

@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 
 from streams.reports.reading import Connection
 
-__all__ = ["Level", "MarketBook", "Row", "nearest", "read_book", "venues_of"]
+__all__ = ["Level", "MarketBook", "Row", "nearest", "read_book", "read_books", "venues_of"]
 
 #: The columns of a table or view, by name.
 Row = dict[str, Any]
@@ -46,6 +46,17 @@ select ticker from public.markets
 where venue = %s
 order by (series = split_part(%s, '-', 1)) desc nulls last, closes desc nulls last, ticker
 limit 5000
+"""
+# Open markets first, those that close soonest before the others.
+_BOOKS = """
+select b.venue, b.ticker, m.title, m.subtitle, m.strike, m.closes, m.status, b.yes_bid, b.yes_ask,
+    b.spread, b.valid, b.time
+from public.market_best as b
+join public.markets as m on m.venue = b.venue and m.ticker = b.ticker
+where %(ticker)s::text is null or strpos(b.ticker, %(ticker)s) > 0
+order by m.closes is null or m.closes < statement_timestamp(),
+    abs(extract(epoch from m.closes - statement_timestamp())), m.strike, b.ticker
+limit %(limit)s
 """
 
 
@@ -125,3 +136,9 @@ def nearest(connection: Connection, venue: str, ticker: str, most: int = 3) -> l
     """The tickers of a venue that look most like this one, the likest first."""
     known = [one for (one,) in connection.execute(_CANDIDATES, [venue, ticker.upper()]).fetchall()]
     return difflib.get_close_matches(ticker.upper(), known, most)
+
+
+def read_books(connection: Connection, ticker: str | None, limit: int) -> list[Row]:
+    """Markets that have a book, with this text in their ticker, those that close next first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_BOOKS, {"ticker": ticker, "limit": limit}).fetchall()

@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 
 from streams.errors import UserError
 
-__all__ = ["Connection", "database_faults", "reading"]
+__all__ = ["Connection", "connected", "database_faults", "reading"]
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -23,15 +23,25 @@ def reading(dsn: str) -> Iterator[Connection]:
 
     Raises UserError: the database is out of reach, lacks the tables, or fails.
     """
-    options = f"{conninfo_to_dict(dsn).get('options') or ''} -c timezone=UTC"
-    settings: dict[str, Any] = {"application_name": "tickertape report", "options": options}
-    with (
-        database_faults(),
-        psycopg.connect(dsn, connect_timeout=5, **settings) as connection,
-    ):
-        connection.read_only = True
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with database_faults(), connected(dsn, "tickertape report") as connection:
+        connection.autocommit = False
         yield connection
+
+
+def connected(dsn: str, name: str, *, timeout: float = 0) -> Connection:
+    """A connection as of `reading`, in autocommit mode; each of its transactions sees one moment.
+
+    `timeout` is how many seconds a statement may take, and may wait for a lock; 0 is for ever.
+    Raises psycopg.Error.
+    """
+    most = round(timeout * 1000)
+    limit = f"-c statement_timeout={most} -c lock_timeout={most}"
+    options = f"{conninfo_to_dict(dsn).get('options') or ''} -c timezone=UTC {limit}"
+    settings: dict[str, Any] = {"application_name": name, "options": options}
+    connection = psycopg.connect(dsn, autocommit=True, connect_timeout=5, **settings)
+    connection.read_only = True
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    return connection
 
 
 @contextmanager

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from psycopg.rows import dict_row
 
 from streams.reports.reading import Connection
 
-__all__ = ["STATUSES", "History", "Newest", "Trade"]
-__all__ += ["find_trade", "newest_trades", "trade_history"]
+__all__ = ["STATUSES", "History", "Newest", "Trade", "Wanted", "active_trades", "find_trade"]
+__all__ += ["fills_of_trade", "newest_trades", "prices_of_trade", "trade_history", "trades_before"]
 
 STATUSES = ("pending", "open", "closing", "closed", "expired", "canceled", "error")
 
@@ -37,6 +38,34 @@ select time, what, detail, topic, partition, "offset" from public.trade_log
 where ticket_id = %s
 order by time, topic = 'kalshi.account', topic, partition, "offset"
 """
+_WANTED = """
+select * from public.trades
+where (%(account)s::text is null or account = %(account)s)
+    and (%(status)s::text is null or status = %(status)s)
+    and (%(ticker)s::text is null or strpos(ticker, %(ticker)s) > 0)
+    and (%(time)s::timestamptz is null or (asked_at, ticket_id) < (%(time)s, %(ticket)s))
+order by asked_at desc, ticket_id desc
+limit %(limit)s
+"""
+_ACTIVE = "select * from public.active_trades order by asked_at desc, ticket_id desc limit %s"
+_FILLS = """
+select time, role, side, count, price, fee, fee_source, trade_id, part
+from public.trade_fills where ticket_id = %s
+order by time, trade_id, part
+"""
+_PRICES = """
+select symbol, venue, symbol_open, symbol_close, momentum
+from public.trade_prices where ticket_id = %s
+"""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Trades of an account, in a status, with this text in their ticker; None is any."""
+
+    account: str | None = None
+    status: str | None = None
+    ticker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,3 +103,31 @@ def trade_history(connection: Connection, ticket_id: str) -> History:
     """
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(_HISTORY, [ticket_id]).fetchall()
+
+
+def trades_before(
+    connection: Connection, wanted: Wanted, before: tuple[datetime, str] | None, limit: int
+) -> list[Trade]:
+    """The next `limit` trades, newest first; `before` is the last one's time asked, and ticket."""
+    time, ticket = before or (None, None)
+    chosen = {**asdict(wanted), "time": time, "ticket": ticket, "limit": limit}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_WANTED, chosen).fetchall()
+
+
+def active_trades(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """The newest `limit` rows of the view `active_trades`, newest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_ACTIVE, [limit]).fetchall()
+
+
+def fills_of_trade(connection: Connection, ticket_id: str) -> list[dict[str, Any]]:
+    """The parts of fills that belong to this trade, oldest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_FILLS, [ticket_id]).fetchall()
+
+
+def prices_of_trade(connection: Connection, ticket_id: str) -> dict[str, Any] | None:
+    """What the underlying cost, as the view `trade_prices` has it."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_PRICES, [ticket_id]).fetchone()

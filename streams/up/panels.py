@@ -17,7 +17,7 @@ from streams.reports.trades import STATUSES
 from streams.up.accounts import AccountsReading, Trade
 from streams.up.children import ChildState
 from streams.up.markets import MarketQuote
-from streams.up.readings import LastPrice, Reading, Rows
+from streams.up.readings import LastPrice, ProjectionReading, Rows
 from streams.up.watch import Latest
 
 __all__ = ["Frame", "Where", "render", "rows_text"]
@@ -30,8 +30,9 @@ _CELL = 38
 #: Lines for header, rules, titles and the last one; the accounts' own.
 _FIXED_LINES, _ACCOUNT_LINES = 10, 3
 _FEWEST_TRADES, _MOST_TRADES = 2, 12
-#: A terminal of so many lines has room for several markets.
+#: A terminal of so many lines has room for several markets, and for health.
 _TALL = 28
+_HEALTH = "health"
 _COLORS = {
     "pending": "yellow",
     "open": "green",
@@ -48,7 +49,7 @@ class Where:
     venue: str
     brokers: str
     database: str
-    logs: str
+    console: str
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,10 @@ def render(where: Where, frame: Frame, width: int, height: int) -> RenderableTyp
     if reading is None:
         parts.append(Text("no reading yet", style="dim"))
     else:
-        spare -= len(reading.projections)
-        parts.append(_projections(frame.latest, reading))
+        # What processes tell of themselves gives way to what they do.
+        projections = [one for one in reading.projections if height >= _TALL or one.name != _HEALTH]
+        spare -= len(projections)
+        parts.append(_projections(frame.latest, projections))
         if reading.markets:
             shown = reading.markets[: 1 if height < _TALL else None]
             spare -= len(shown)
@@ -114,7 +117,7 @@ def _header(where: Where, frame: Frame) -> RenderableType:
         _labelled("broker", where.brokers), Text(f"{frame.events:,} events produced", style="bold")
     )
     title.add_row(_labelled("database", where.database), _flows(frame.latest))
-    title.add_row(_labelled("logs", where.logs), _dead_letters(frame.latest))
+    title.add_row(_labelled("console", where.console), _dead_letters(frame.latest))
     return title
 
 
@@ -137,7 +140,7 @@ def _labelled(label: str, text: str) -> Text:
     return Text.assemble((f"{label:10}", "dim"), text, overflow="ellipsis")
 
 
-def _projections(latest: Latest, reading: Reading) -> RenderableType:
+def _projections(latest: Latest, shown: Sequence[ProjectionReading]) -> RenderableType:
     """One line each."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
@@ -145,7 +148,7 @@ def _projections(latest: Latest, reading: Reading) -> RenderableType:
     table.add_column(justify="right", no_wrap=True, min_width=7)
     table.add_column(no_wrap=True, overflow="ellipsis")
     table.add_row(*(Text(title, style="dim") for title in ("", "events/s", "lag", "rows")))
-    for one in reading.projections:
+    for one in shown:
         lag = sum(one.lag.values())
         table.add_row(
             Text(one.name, style="bold cyan"),

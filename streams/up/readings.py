@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from projections import PROJECTIONS
 from projections.generation import schema_name
 from streams.admin import Broker, partitions_of
+from streams.events.system_health import TOPIC as HEALTH
 from streams.settings import Endpoints
 from streams.up.accounts import AccountReader, AccountsReading, Whose
 from streams.up.markets import MarketQuote, read_markets
@@ -98,15 +99,23 @@ class Reading:
     markets: Sequence[MarketQuote]
     accounts: AccountsReading
 
+    # What processes tell of themselves counts in neither: it never ends, and the last words of the
+    # workers wait for the next one.
+
     @property
     def end(self) -> int:
-        """How many records were ever appended."""
-        return sum(self.ends.values())
+        """How many facts were ever appended."""
+        return sum(end for topic, end in self.ends.items() if topic != HEALTH)
 
     @property
     def lag(self) -> int:
-        """Records that some projection has yet to take."""
-        return sum(sum(projection.lag.values()) for projection in self.projections)
+        """Facts that some projection has yet to take."""
+        return sum(
+            lag
+            for projection in self.projections
+            for topic, lag in projection.lag.items()
+            if topic != HEALTH
+        )
 
 
 class Reader:

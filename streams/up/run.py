@@ -20,6 +20,7 @@ from projections import PROJECTIONS
 from projections.errors import Refusal
 from projections.migrations import migrate
 from streams.errors import UserError
+from streams.events import Restart
 from streams.settings import Endpoints, endpoints, load_settings
 from streams.simulated.access import forget_settings, read_settings, settings_file
 from streams.topics import ensure_topics
@@ -27,9 +28,11 @@ from streams.up.accounts import Whose
 from streams.up.children import REFUSED, Child, stop_all, tape_command
 from streams.up.claim import embedded_stack, only_one
 from streams.up.panels import Frame, Where
+from streams.up.ports import CONSOLE_PORT, METRICS_PORT, free_port
 from streams.up.readings import Reader, Reading, database_address
 from streams.up.signals import StopSignals
 from streams.up.summary import Summary
+from streams.up.telling import Teller
 from streams.up.view import LiveView, NoView, PlainView, View
 from streams.up.watch import Watch
 
@@ -63,7 +66,7 @@ def up(plan: Plan, *, quiet: bool) -> Summary:
 
     Raises:
         Refusal: a worker refused to go on.
-        UserError: something cannot be started, or a child is in a crash loop.
+        UserError: something cannot be started, or a child says that the user is mistaken.
         KeyboardInterrupt: a signal during the set-up, or a second one; nothing runs any more.
     """
     settings = load_settings()
@@ -74,12 +77,19 @@ def up(plan: Plan, *, quiet: bool) -> Summary:
             say("starting the embedded stack (the first start fetches and prepares it) …")
         with embedded_stack(settings):
             places = endpoints(settings)
-            where = Where(plan.venue, places.brokers, database_address(places.dsn), str(logs))
+            console, metrics = free_port(CONSOLE_PORT), free_port(METRICS_PORT)
+            address = f"http://127.0.0.1:{console}/"
+            where = Where(plan.venue, places.brokers, database_address(places.dsn), address)
             say(f"Kafka on {where.brokers}, PostgreSQL on {where.database}")
             _prepare(places)
-            with closing(Reader(places, whose(plan))) as reader:
+            say(f"the console will be at {address}")
+            with (
+                Teller(places, logs / "restarts.log") as teller,
+                closing(Reader(places, whose(plan))) as reader,
+            ):
                 file = settings_file(settings.home, plan.name)
-                run = Run(plan, children(plan, logs, file), reader, signals)
+                processes = children(plan, logs, file, (console, metrics), teller.tell)
+                run = Run(plan, processes, reader, signals)
                 try:
                     return run.supervise(_view(where, quiet=quiet))
                 finally:
@@ -87,39 +97,55 @@ def up(plan: Plan, *, quiet: bool) -> Summary:
 
 
 class Children(NamedTuple):
-    """The processes of a plan: simulated venues, those that write to the log, and that read it."""
+    """The processes of a plan: simulated venues, what writes to the log, reads it, and watches."""
 
     venues: list[Child]
     writers: list[Child]
     workers: list[Child]
+    watchers: list[Child]
 
 
-def children(plan: Plan, logs: Path, file: Path) -> Children:
-    """The processes of a plan, not started yet; `file` will tell where simulated venues are."""
+def children(
+    plan: Plan,
+    logs: Path,
+    file: Path,
+    ports: tuple[int, int],
+    tell: Callable[[Restart], None] | None = None,
+) -> Children:
+    """The processes of a plan, not started yet; `file` will tell where simulated venues are.
+
+    `ports` are those of the console and of the monitor's metrics. `tell` is told of their deaths:
+    see streams.up.children.
+    """
+    made = partial(_child, logs, tell)
     venues: list[Child] = []
     if plan.venue == _SIMULATED:
-        venues.append(_child("simulate", ("simulate", "--name", plan.name), logs))
+        venues.append(made("simulate", ("simulate", "--name", plan.name)))
         settings = partial(read_settings, file)
         writers = [
-            _child(name, ("produce", *feeds), logs, settings)
-            for name, feeds in _SIMULATED_FEEDS.items()
+            made(name, ("produce", *feeds), settings) for name, feeds in _SIMULATED_FEEDS.items()
         ]
     else:
-        writers = [_child(f"produce {plan.venue}", ("produce", plan.venue), logs)]
-    writers.append(_child("expire", ("expire",), logs))
-    workers = [
-        _child(f"worker {number}", ("worker",), logs) for number in range(1, plan.workers + 1)
+        writers = [made(f"produce {plan.venue}", ("produce", plan.venue))]
+    writers.append(made("expire", ("expire",)))
+    workers = [made(f"worker {number}", ("worker",)) for number in range(1, plan.workers + 1)]
+    console, metrics = ports
+    watchers = [
+        made("console", ("console", "--port", str(console))),
+        made("monitor", ("monitor", "--port", str(metrics))),
     ]
-    return Children(venues, writers, workers)
+    return Children(venues, writers, workers, watchers)
 
 
 def _child(
+    logs: Path,
+    tell: Callable[[Restart], None] | None,
     name: str,
     words: Sequence[str],
-    logs: Path,
     settings: Callable[[], Mapping[str, str] | None] = dict,
 ) -> Child:
-    return Child(name, tape_command(*words), logs / f"{name.replace(' ', '-')}.log", settings)
+    log = logs / f"{name.replace(' ', '-')}.log"
+    return Child(name, tape_command(*words), log, settings, tell)
 
 
 def whose(plan: Plan) -> Whose:
@@ -136,8 +162,8 @@ class Run:
         self, plan: Plan, processes: Children, reader: Reader, signals: StopSignals
     ) -> None:
         self._plan = plan
-        self._venues, self._writers, self._workers = processes
-        self._children = [*self._workers, *self._venues, *self._writers]
+        self._venues, self._writers, self._workers, self._watchers = processes
+        self._children = [*self._workers, *self._venues, *self._writers, *self._watchers]
         self._reader = reader
         self._signals = signals
         self._watch = Watch(reader)
@@ -182,6 +208,8 @@ class Run:
 
         The simulated account stays until all that it did is read; workers until they caught up.
         """
+        # First the watchers: they would tell of each process that stops.
+        stop_all(self._watchers)
         if self._venues:
             self._show(view, "stopping the simulated venues")
             stop_all(self._venues)

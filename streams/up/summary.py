@@ -18,8 +18,8 @@ __all__ = ["Summary"]
 class Summary:
     """A run: `seconds` from the start of the children to the order to stop.
 
-    `events` counts what was appended to the projections' topics meanwhile, by whomever. `reading`
-    was taken after the workers' end, of all tables, with exact counts.
+    `events` counts what was appended to the topics of facts meanwhile, by whomever. `reading` was
+    taken after the workers' end, of all tables, with exact counts.
     """
 
     venue: str

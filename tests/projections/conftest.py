@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -32,11 +33,18 @@ def migrated_template(stack: StackInfo) -> Iterator[str]:
 @pytest.fixture
 def migrated_dsn(stack: StackInfo, migrated_template: str) -> Iterator[str]:
     """A database of the test's own with the first generations of all, and of `tally`."""
+    with copy_of(stack, migrated_template) as dsn:
+        yield dsn
+
+
+@contextmanager
+def copy_of(stack: StackInfo, template: str) -> Iterator[str]:
+    """The DSN of a copy of this database, for as long as the context lasts."""
     name = f"test_{secrets.token_hex(8)}"
     with psycopg.connect(stack.dsn, autocommit=True) as connection:
         connection.execute(
             sql.SQL("create database {} template {}").format(
-                sql.Identifier(name), sql.Identifier(migrated_template)
+                sql.Identifier(name), sql.Identifier(template)
             )
         )
     yield stack.home.dsn(name)

@@ -131,6 +131,18 @@ def test_since_is_when_the_state_began_however_its_detail_changes() -> None:
     assert (pulse.since, pulse.detail) == (NOW + 4, None)
 
 
+def test_a_crash_loop_is_told_until_the_next_state() -> None:
+    pulse = Pulse("producer/coinbase", NOW)
+    pulse.turn("crashed", NOW + 1, "refused")
+    pulse.turned.clear()
+    pulse.turn("crashed", NOW + 2, "refused", crash_loop=5)
+    assert pulse.turned.is_set()
+    told = beat(NOW + 3, pulse, PROCESS, None)
+    assert (told.state, told.since, told.crash_loop) == ("crashed", NOW + 1, 5)
+    pulse.turn("connecting", NOW + 4)
+    assert beat(NOW + 5, pulse, PROCESS, None).crash_loop is None
+
+
 def test_up_to_when_nothing_is_missing_is_told_and_the_first_time_at_once() -> None:
     pulse = Pulse("producer/kalshi-market", NOW, scope="kalshi-market.kalshi.KXBTCD")
     assert beat(NOW, pulse, PROCESS, None).complete_until is None

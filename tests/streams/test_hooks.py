@@ -117,7 +117,7 @@ class Scene:
         self.dsn = dsn
         self.refusals: list[Refusal] = []
         self.endpoints = Endpoints(stack.brokers, {}, dsn, True, True)
-        self.app = build_app(projection, self.endpoints, Rules(), folder, self.refusals.append)
+        self.app, _ = build_app(projection, self.endpoints, Rules(), folder, self.refusals.append)
         self.produced = 0
 
     @property

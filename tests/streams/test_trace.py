@@ -197,7 +197,11 @@ class System:
         query = "select topic, sum(next_offset)::bigint from checkpoints group by topic"
         deadline = time.monotonic() + 90
         with psycopg.connect(self.info.dsn, autocommit=True) as connection:
-            while dict(connection.execute(query).fetchall()) != wanted:
+            while True:
+                found: dict[str, int] = dict(connection.execute(query).fetchall())
+                # The worker's own heartbeats go on.
+                if all(found.get(topic, 0) >= count for topic, count in wanted.items()):
+                    return
                 assert time.monotonic() < deadline, "the worker does not get through"
                 time.sleep(0.05)
 
@@ -373,7 +377,7 @@ def test_the_row_of_every_kind_of_event_is_found_by_its_key(system: System) -> N
             assert projected["state"] == ("row" if rows else "no row")
             assert projected["committed"] is not None
     without = {one["topic"] for one in found if not one["projections"]}
-    assert without == {"system.health", "system.decisions"}
+    assert without == {"system.decisions"}
 
 
 def test_a_record_without_a_row_of_its_own_has_the_time_of_its_unit_at_the_latest(

@@ -21,7 +21,7 @@ from streams.connectors.supervisor import supervise
 from streams.embedded import stack as embedded
 from streams.embedded.home import Home
 from streams.embedded.stack import StackInfo
-from streams.events import EncodedEvent, Event, PriceTrade
+from streams.events import EncodedEvent, Event, PriceTrade, Restart
 from streams.heartbeat import Pulse
 from streams.settings import Endpoints
 from streams.topics import ensure_topics
@@ -129,6 +129,45 @@ async def test_a_feed_that_crashes_starts_again_and_leaves_the_others_alone(
     assert len(crashes) >= 2
     records = await records_of(endpoints.brokers, "price.ticks", f"coinbase:{bad.symbol}")
     assert len(records) >= 4
+
+
+class BrokenConnector(CoinbaseConnector):
+    """Crashes before it connects."""
+
+    async def prepare(self, endpoints: Endpoints) -> int:
+        raise ZeroDivisionError("a fault of ours")
+
+
+async def test_each_start_of_a_crashed_feed_is_told_and_a_crash_loop_is_a_state_of_its_own(
+    endpoints: Endpoints,
+) -> None:
+    told: list[Restart] = []
+
+    async def tell(restart: Restart) -> None:
+        told.append(restart)
+        if len(told) == 2:
+            raise ConnectionError("the broker refuses")
+        if len(told) == 3:
+            await asyncio.sleep(3600)
+
+    symbol = f"S{secrets.token_hex(5).upper()}-USD"
+    connector = BrokenConnector(symbols=(symbol,), url="ws://127.0.0.1:1", rest_url=None)
+    pulse = Pulse("producer/coinbase", 0)
+    backoff = Backoff(first=0.01, cap=0.3)
+    with capture_logs() as logs:
+        task = asyncio.create_task(supervise(connector, endpoints, pulse, backoff, tell))
+        await until(lambda: pulse.crash_loop == 6)
+        task.cancel()
+        await asyncio.wait([task])
+    assert [one.action for one in told[:6]] == ["restarted"] * 4 + ["crash_loop"] * 2
+    assert [one.restarts for one in told[:6]] == [1, 2, 3, 4, 5, 6]
+    assert [one.pause_ms for one in told[4:6]] == [300, 300]
+    assert max(one.pause_ms for one in told[:4]) <= 80
+    assert {(one.service, one.supervisor, one.reason) for one in told} == {
+        ("producer/coinbase", "tape-produce", "ZeroDivisionError: a fault of ours")
+    }
+    reasons = [one["reason"] for one in logs if one["event"] == "restart not told"]
+    assert [one.partition(":")[0] for one in reasons] == ["ConnectionError", "TimeoutError"]
 
 
 async def test_a_second_instance_stands_by_and_takes_over_from_a_clean_stop(

@@ -1,124 +1,115 @@
-"""A picture as Prometheus metrics: what parsers and promtool make of it, and who relies on it."""
+"""What is served is what Prometheus reads, with the names that dashboards expect."""
 
-import json
-import re
-
-from prometheus_client import Metric
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.promtool import (
-    ROOT,
-    alerts,
-    cases_of_alerts,
-    dashboards,
-    expressions,
-    names,
-    needs_promtool,
-    promtool,
-    rules,
+from streams.monitor.model import (
+    Account,
+    DeadLetters,
+    Disk,
+    Host,
+    Incident,
+    Level,
+    Picture,
+    Source,
+    State,
+    Table,
+    Topic,
 )
-from tests.streams.monitor.pictures import NOW, SECOND, group, partition, picture
-from tests.streams.monitor.whole import WORKER_METRICS, exposition
+from streams.monitor.prometheus import PictureCollector
+from tests.streams.monitor.pictures import NOW, SECOND, feed, group, partition, picture, source
+from tests.streams.monitor.test_symptoms import postgres
+
+FULL = picture(
+    sources=[Source("broker", True, NOW, None), Source("database", False, NOW, "away")],
+    groups=[
+        group(
+            partition(lag=40, lag_s=3.5, hours_left=2.0),
+            partition(partition=1, lag=2, lag_s=0.5, state=State.STUCK),
+        ),
+        group(partition(lag_s=None, lag=7, owner=None), projection=None, members=0, lag_s=None),
+    ],
+    topics=[Topic("price.ticks", 4, 1234, 10.0, 5000)],
+    feeds=[feed(clock_skew_s=-0.5, gaps=3)],
+    freshness=[source(age_s=20.0)],
+    dead_letters=[DeadLetters("prices", "bad", 2, NOW), DeadLetters("prices", "worse", 3, NOW)],
+    accounts=[Account("kalshi/prod/main/0", 1, 2, "-0.0300", 4, 3, NOW)],
+    tables=[Table("prices", "price_history", 9000, 10)],
+    postgres=postgres(),
+    database_bytes=12345,
+    host=Host(50.0, 10, 20, 1.5),
+    disks=[Disk("log", "/data", 10, 100, 2.0)],
+    incidents=[Incident("feed/a@1", "feed/a", Level.CRITICAL, "a", ("a",), NOW)],
+    level=Level.CRITICAL,
+)
 
 
-def families(text: bytes) -> list[Metric]:
-    return list(text_string_to_metric_families(text.decode()))
+def served(seen: Picture) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+    """Samples by name and labels, as a reader of the text finds them."""
+    registry = CollectorRegistry()
+    registry.register(PictureCollector(lambda: seen, "test"))
+    text = generate_latest(registry).decode()
+    found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, {})[tuple(sorted(sample.labels.items()))] = sample.value
+    return found
 
 
-def samples(text: bytes) -> dict[tuple[str, str], float]:
-    """Values by name and labels, these as JSON."""
-    found = [one for family in families(text) for one in family.samples]
-    by_labels = {(one.name, json.dumps(one.labels, sort_keys=True)): one.value for one in found}
-    assert len(by_labels) == len(found), "one series twice"
-    return by_labels
+def one(name: str, **labels: str) -> float:
+    """The sample that has these labels, whatever others it has."""
+    [found] = [
+        value for having, value in served(FULL)[name].items() if set(labels.items()) <= set(having)
+    ]
+    return found
 
 
-def value(text: bytes, name: str, **labels: str) -> float:
-    return samples(text)[name, json.dumps(labels, sort_keys=True)]
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("kafka_consumergroup_group_lag", {"group": "tickertape-prices", "partition": "0"}, 40),
+        (
+            "kafka_consumergroup_group_lag_seconds",
+            {"group": "tickertape-prices", "partition": "0"},
+            3.5,
+        ),
+        ("kafka_consumergroup_group_max_lag", {"group": "tickertape-prices"}, 40),
+        ("kafka_consumergroup_group_max_lag_seconds", {"group": "tickertape-prices"}, 3.5),
+        ("kafka_consumergroup_group_sum_lag", {"group": "tickertape-prices"}, 42),
+        ("kafka_consumergroup_group_topic_sum_lag", {"group": "tickertape-prices"}, 42),
+        ("kafka_consumergroup_group_offset", {"group": "other"}, 100),
+        ("kafka_partition_latest_offset", {"topic": "price.ticks", "partition": "0"}, 100),
+        ("kafka_partition_earliest_offset", {"topic": "price.ticks", "partition": "1"}, 0),
+        ("kafka_consumergroup_lag", {"consumergroup": "other", "partition": "0"}, 7),
+        ("kafka_consumergroup_current_offset", {"consumergroup": "other"}, 100),
+        ("tape_lag_seconds", {"projection": "prices", "partition": "1"}, 0.5),
+        ("tape_partition_state", {"partition": "1", "state": "stuck"}, 1),
+        ("tape_partition_state", {"partition": "1", "state": "ok"}, 0),
+        ("tape_retention_left_seconds", {"partition": "0"}, 7200),
+        ("tape_freshness_seconds", {"source": "coinbase:BTC-USD"}, 20),
+        ("tape_freshness_limit_seconds", {"severity": "critical"}, 60),
+        ("tape_service_gaps_total", {"service": "producer/coinbase"}, 3),
+        ("tape_service_last_frame_timestamp_seconds", {}, NOW / SECOND - 1),
+        ("tape_dead_letters", {"projection": "prices"}, 5),
+        ("tape_cash_unexplained_dollars", {"account": "kalshi/prod/main/0"}, -0.03),
+        ("tape_disk_full_seconds", {"holds": "log"}, 7200),
+        ("tape_source_up", {"source": "database"}, 0),
+        ("tape_incident", {"cause": "feed/a", "severity": "critical"}, 1),
+        ("tape_health_level", {}, 2),
+    ],
+)
+def test_a_number_is_served_under_its_name(name: str, labels: dict[str, str], value: float) -> None:
+    assert one(name, **labels) == value
 
 
-def labels_by_name() -> dict[str, set[str]]:
-    found = families(exposition())
-    return {one.name: set(one.labels) for family in found for one in family.samples}
+def test_what_is_not_known_is_not_served() -> None:
+    ages = served(FULL)["kafka_consumergroup_group_lag_seconds"]
+    assert not [labels for labels in ages if ("group", "other") in labels]
+    assert "tape_postgres_connections" not in served(picture())
 
 
-def test_a_parser_reads_every_metric_back() -> None:
-    text = exposition()
-    place = {"group": "tickertape-prices", "projection": "prices", "topic": "price.ticks"}
-    assert value(text, "tape_lag_seconds", **place, partition="0") == 41.0
-    assert value(text, "tape_partition_state", **place, partition="0", state="stuck") == 1
-    assert value(text, "tape_partition_state", **place, partition="0", state="ok") == 0
-    assert value(text, "tape_retention_left_seconds", **place, partition="0") == 5400
-    assert value(text, "tape_dead_letters", projection="prices") == 3
-    assert value(text, "tape_cash_unexplained_dollars", account="kalshi/prod/main/0") == -0.01
-    assert value(text, "tape_look_timestamp_seconds") == NOW / SECOND
-    assert value(text, "tape_health_level") == 2
-
-
-def test_every_metric_says_what_it_is() -> None:
-    for family in families(exposition()):
-        assert family.documentation.endswith("."), family.name
-        assert family.type in {"gauge", "counter"}, family.name
-
-
-def test_what_is_not_known_has_no_sample() -> None:
-    unknown = group(partition(lag_s=None, moved=None), lag_s=None, consumed=None, catch_up_s=None)
-    found = {name for name, _ in samples(exposition(picture(groups=[unknown])))}
-    assert "tape_lag_records" in found
-    assert not found & {"tape_lag_seconds", "kafka_consumergroup_group_lag_seconds"}
-    assert not found & {"tape_checkpoint_moved_timestamp_seconds", "tape_catch_up_seconds"}
-    assert not found & {"tape_database_bytes", "tape_postgres_connections", "tape_host_cpu_ratio"}
-
-
-def test_no_label_is_one_that_prometheus_sets_itself() -> None:
-    for name, labels in labels_by_name().items():
-        assert not labels & {"instance", "job"}, name
-
-
-@needs_promtool
-def test_promtool_has_nothing_to_say_against_the_names() -> None:
-    assert not promtool("check", "metrics", given=exposition()).strip()
-
-
-def test_both_families_of_names_that_dashboards_expect_are_there() -> None:
-    found = labels_by_name()
-    of_partition = {"cluster_name", "group", "topic", "partition", "member_host", "consumer_id"}
-    of_partition |= {"client_id"}
-    for name in ("lag", "lag_seconds", "offset"):
-        assert found[f"kafka_consumergroup_group_{name}"] == of_partition
-    for name in ("max_lag", "max_lag_seconds", "sum_lag"):
-        assert found[f"kafka_consumergroup_group_{name}"] == {"cluster_name", "group"}
-    assert found["kafka_partition_latest_offset"] == {"cluster_name", "topic", "partition"}
-    for name in ("lag", "current_offset"):
-        assert found[f"kafka_consumergroup_{name}"] == {"consumergroup", "topic", "partition"}
-
-
-def test_alerts_and_dashboards_name_metrics_that_there_are() -> None:
-    known = {*labels_by_name(), *WORKER_METRICS}
-    recorded = {rule["record"] for rule in rules() if "record" in rule}
-    for rule in rules():
-        texts = [rule["expr"], *rule.get("annotations", {}).values()]
-        assert names(" ".join(texts)) <= known | recorded, rule.get("alert")
-    for file, dashboard in dashboards().items():
-        assert names(" ".join(expressions(dashboard))) <= known | recorded, file
-
-
-def test_alerts_are_tried_with_the_labels_that_the_monitor_gives() -> None:
-    known = labels_by_name()
-    for series in (one["series"] for test in cases_of_alerts() for one in test["input_series"]):
-        name, _, labels = series.partition("{")
-        given = set(re.findall(r'(\w+)="', labels)) - {"instance"}
-        # An empty label is none: a group of others is of no projection.
-        assert known[name] - given <= {"projection"}, series
-        assert given <= known[name], series
-
-
-def test_the_page_on_monitoring_explains_every_metric_and_every_alert() -> None:
-    page = (ROOT / "docs" / "monitoring.md").read_text()
-    missing = {name for name in labels_by_name() if f"`{name}`" not in page}
-    missing |= {name for name, _ in alerts() if f"`{name}`" not in page}
-    of_workers = {re.sub("_(bucket|count|sum)$", "", name) for name in WORKER_METRICS}
-    assert not missing | {name for name in of_workers if f"`{name}`" not in page}
-    of_rules = {rule["record"] for rule in rules() if "record" in rule}
-    tool = "kafka_exporter"
-    assert names(page) <= {*labels_by_name(), *of_workers, *of_rules, tool}
+def test_before_the_first_look_nothing_is_served() -> None:
+    registry = CollectorRegistry()
+    registry.register(PictureCollector(lambda: None, "test"))
+    assert generate_latest(registry) == b""

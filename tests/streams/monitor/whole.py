@@ -17,6 +17,7 @@ from streams.monitor.model import (
     Topic,
 )
 from streams.monitor.prometheus import PictureCollector
+from streams.progress import Progress, ProgressCollector
 from tests.streams.monitor.pictures import NOW, SECOND, feed, group, partition, picture, source
 
 WHOLE: Picture = picture(
@@ -75,18 +76,10 @@ def exposition(shown: Picture = WHOLE) -> bytes:
     return generate_latest(registry)
 
 
-#: What `tape worker` serves, by its labels.
-WORKER_METRICS = {
-    name: {"projection"}
-    for name in (
-        "tape_worker_dead_letters_total",
-        "tape_worker_last_commit_timestamp_seconds",
-        "tape_worker_partitions",
-        "tape_worker_records_total",
-        "tape_worker_recoveries_total",
-        "tape_worker_unit_seconds_bucket",
-        "tape_worker_unit_seconds_count",
-        "tape_worker_unit_seconds_sum",
-        "tape_worker_units_total",
-    )
-}
+def of_workers() -> bytes:
+    """What `tape worker` serves, of one projection that has committed something."""
+    progress = Progress("prices", lambda: 4, lambda: 0.0)
+    progress.committed(records=100, seconds=0.02)
+    registry = CollectorRegistry()
+    registry.register(ProgressCollector([progress]))
+    return generate_latest(registry)

@@ -1,12 +1,15 @@
-"""The parts of `tape up` that need neither broker nor database."""
+"""The parts of `tape up`, without all that it runs."""
 
+import asyncio
 import io
 import json
 import os
+import secrets
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -17,10 +20,17 @@ from rich.console import Console
 
 from projections.errors import Refusal
 from streams.connectors.runner import Backoff
+from streams.embedded.stack import StackInfo
 from streams.errors import UserError
+from streams.events import Restart, decode
+from streams.settings import Endpoints
+from streams.topics import ensure_topics
+from streams.up import children as up_children
+from streams.up import telling
 from streams.up.accounts import AccountsReading, Cash, Trade, Whose
 from streams.up.children import (
     FAST_DEATHS,
+    LOOP_PAUSE,
     Child,
     ChildState,
     Complaint,
@@ -36,11 +46,15 @@ from streams.up.readings import lag_by_topic as lag
 from streams.up.run import Plan, children, whose
 from streams.up.signals import StopSignals
 from streams.up.summary import Summary
+from streams.up.telling import Teller
 from streams.up.view import line
 from streams.up.watch import Latest, Speed
+from tests.projections.health.told import restart
+from tests.streams.tape import records_of
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
-WHERE = Where("simulated", "127.0.0.1:9092", "127.0.0.1:5432/tickertape", "/tape/logs")
+PORTS = (8321, 9109)
+WHERE = Where("simulated", "127.0.0.1:9092", "127.0.0.1:5432/tickertape", "http://127.0.0.1:8321/")
 
 
 ACCOUNT = "simulated/demo/up-c0ffee-65/0"
@@ -97,6 +111,18 @@ def reading(
     )
 
 
+def with_health(found: Reading) -> Reading:
+    ends = {**found.ends, "system.health": 1_000}
+    health = ProjectionReading("health", 996, {"system.health": 4}, [Rows("health_services", 9)])
+    return replace(found, ends=ends, projections=[*found.projections, health])
+
+
+def test_what_processes_tell_of_themselves_counts_neither_as_events_nor_as_lag() -> None:
+    found = reading()
+    told = with_health(found)
+    assert (told.end, told.lag) == (found.end, found.lag)
+
+
 def frame(latest: Latest, *children: ChildState) -> Frame:
     return Frame(12.3, 20.0, "running", 900, latest, children)
 
@@ -120,17 +146,17 @@ CHILDREN = (
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
 def test_a_frame_fits_the_terminal_and_tells_all(width: int, height: int) -> None:
-    speeds = {"account": 29.0, "market": 16.0, "prices": 399.0}
+    speeds = {"account": 29.0, "market": 16.0, "prices": 399.0, "health": 0.8}
     flows = {"kalshi": 167.4, "price": 401.0, "trade": 3.0}
     quotes = [quote(number) for number in range(3)]
-    whole = reading(symbols=50, dead=3, of_accounts=accounts(), markets=quotes)
+    whole = with_health(reading(symbols=50, dead=3, of_accounts=accounts(), markets=quotes))
     latest = Latest(whole, speeds, flows, "no route to " + "x" * 200)
     lines = drawn(frame(latest, *CHILDREN), width, height)
     assert len(lines) <= height
     assert max(map(len, lines)) <= width
     text = " ".join(" ".join(lines).split())
     for fact in (
-        *("127.0.0.1:9092", "127.0.0.1:5432/tickertape", "/tape/logs", "12 of 20 s"),
+        *("127.0.0.1:9092", "127.0.0.1:5432/tickertape", "http://127.0.0.1:8321/", "12 of 20 s"),
         *("account 29 1 fills 260 trades 120", "market 16 0 markets 99 market_trades 98"),
         *("prices 399 12 price_history ~1,234,567 price_seconds 42", "3 dead letters"),
         *("kalshi 167/s price 401/s trade 3/s", "T63970.99 bid 0.43 x 12.5 ask 0.46 x 3 4 s left"),
@@ -140,6 +166,7 @@ def test_a_frame_fits_the_terminal_and_tells_all(width: int, height: int) -> Non
         *("starts again in 0.8 s restarts 2", "pid 72", "pid 74 restarts 1", "no route to"),
     ):
         assert fact in text
+    assert ("health 1 4 health_services 9" in text) == (height > 24)
 
 
 def test_the_more_lines_a_terminal_has_the_more_of_the_newest_trades_it_shows() -> None:
@@ -257,17 +284,18 @@ def test_a_summary_without_trades_does_not_speak_of_them() -> None:
 
 def test_a_run_of_the_simulated_venues_has_a_simulated_account_of_its_own(tmp_path: Path) -> None:
     plan, other = Plan("simulated", 2, None), Plan("simulated", 2, None)
-    venues, writers, workers = children(plan, tmp_path, tmp_path / "none.env")
+    venues, writers, workers, watchers = children(plan, tmp_path, tmp_path / "none.env", PORTS)
     assert [child.name for child in venues] == ["simulate"]
     assert [child.name for child in writers] == ["produce simulated", "produce kalshi", "expire"]
     assert [child.name for child in workers] == ["worker 1", "worker 2"]
+    assert [child.name for child in watchers] == ["console", "monitor"]
     assert whose(plan) == Whose(f"simulated/demo/{plan.name}-", wanted=True)
     assert whose(plan) != whose(other)
 
 
 def test_a_run_of_a_real_venue_shows_all_accounts_but_the_simulated_ones(tmp_path: Path) -> None:
     plan = Plan("coinbase", 1, None)
-    venues, writers, _ = children(plan, tmp_path, tmp_path / "none.env")
+    venues, writers, _, _ = children(plan, tmp_path, tmp_path / "none.env", PORTS)
     assert not venues
     assert [child.name for child in writers] == ["produce coinbase", "expire"]
     assert whose(plan) == Whose("simulated/", wanted=False)
@@ -327,8 +355,9 @@ def test_the_last_lines_are_those_of_this_life_without_control_codes(tmp_path: P
     assert last_lines(tmp_path / "none", 0, 2) == ""
 
 
-def python(name: str, code: str, folder: Path) -> Child:
-    child = Child(name, [sys.executable, "-c", code], folder / f"{name}.log")
+def python(name: str, code: str, folder: Path, told: list[Restart] | None = None) -> Child:
+    tell = None if told is None else told.append
+    child = Child(name, [sys.executable, "-c", code], folder / f"{name}.log", tell=tell)
     child._backoff = Backoff(first=0.01, cap=0.02)
     return child
 
@@ -339,15 +368,6 @@ def watched_to_the_end(child: Child) -> None:
     while time.monotonic() < deadline:
         child.watch()
         time.sleep(0.01)
-
-
-def test_a_child_that_dies_again_and_again_is_given_up_with_its_last_words(tmp_path: Path) -> None:
-    child = python("worker 1", "raise SystemExit('the disk is gone')", tmp_path)
-    with pytest.raises(UserError, match=r"died 5 times .*status 1") as caught:
-        watched_to_the_end(child)
-    assert "the disk is gone" in str(caught.value)
-    assert not isinstance(caught.value, Refusal)
-    assert child.restarts == FAST_DEATHS - 1
 
 
 def has_said(log: Path, text: str) -> bool:
@@ -361,6 +381,134 @@ def until(child: Child, condition: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline
         child.watch()
         time.sleep(0.01)
+
+
+def test_a_users_mistake_is_given_up_with_the_last_words_of_the_child(tmp_path: Path) -> None:
+    told: list[Restart] = []
+    code = "print('tape: there is no key'); raise SystemExit(2)"
+    child = python("produce kalshi", code, tmp_path, told)
+    with pytest.raises(UserError, match=r"died 5 times .*status 2") as caught:
+        watched_to_the_end(child)
+    assert "there is no key" in str(caught.value)
+    assert not isinstance(caught.value, Refusal)
+    assert child.restarts == FAST_DEATHS - 1
+    assert [one.action for one in told] == ["restarted"] * (FAST_DEATHS - 1) + ["gave_up"]
+    assert (told[-1].restarts, told[-1].pause_ms) == (FAST_DEATHS - 1, 0)
+    assert told[-1].reason == "status 2: there is no key"
+
+
+def test_a_crash_loop_is_told_and_goes_on_and_is_a_complaint_at_the_end(tmp_path: Path) -> None:
+    told: list[Restart] = []
+    child = python("worker 1", "raise SystemExit('the disk is gone')", tmp_path, told)
+    child.start()
+    until(child, lambda: len(told) == FAST_DEATHS)
+    assert [one.action for one in told] == ["restarted"] * (FAST_DEATHS - 1) + ["crash_loop"]
+    assert [one.restarts for one in told] == [1, 2, 3, 4, 5]
+    assert {(one.service, one.supervisor) for one in told} == {("process/worker-1", "tape-up")}
+    assert told[-1].pause_ms == LOOP_PAUSE * 1000
+    assert child.state.doing.startswith("crash loop, starts again in ")
+    child._start_again = 0.0  # the pause is over
+    until(child, lambda: len(told) == FAST_DEATHS + 1)
+    assert told[-1].action == "crash_loop"
+    stop_all([child])
+    assert child.complaint is not None
+    assert str(child.complaint).startswith("worker 1 is in a crash loop: it died 5 times in quick")
+    assert "the disk is gone" in child.complaint.text
+
+
+def test_who_worked_once_is_never_given_up_and_who_works_again_is_in_no_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a worker whose broker is away for a while: it says that of itself with status 2."""
+    monkeypatch.setattr(up_children, "LONG_LIFE", 0.2)
+    told: list[Restart] = []
+    works = tmp_path / "works"
+    works.touch()
+    code = (
+        "import pathlib, sys, time; print(1, flush=True);"
+        f" [time.sleep(0.01) for _ in iter(pathlib.Path({str(works)!r}).exists, False)];"
+        " sys.exit(2)"
+    )
+    child = python("worker 1", code, tmp_path, told)
+    child.start()
+    until(child, lambda: child._has_lived)
+    monkeypatch.setattr(up_children, "LONG_LIFE", 20.0)
+    works.unlink()
+    until(child, lambda: len(told) == FAST_DEATHS)
+    assert told[-1].action == "crash_loop"
+    assert child._loop is not None
+    monkeypatch.setattr(up_children, "LONG_LIFE", 0.2)
+    works.touch()
+    child._start_again = 0.0
+    until(child, lambda: child._loop is None)
+    assert child.state.doing == "running"
+    stop_all([child])
+    assert child.complaint is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_what_a_person_stopped_is_not_started_again(
+    tmp_path: Path, number: signal.Signals, ends_well: bool
+) -> None:
+    told: list[Restart] = []
+    handler = "lambda *_: sys.exit(0)" if ends_well else "signal.SIG_DFL"
+    code = (
+        f"import signal, sys; signal.signal({int(number)}, {handler});"
+        " print(1, flush=True); signal.pause()"
+    )
+    child = python("worker 1", code, tmp_path, told)
+    child.start()
+    until(child, lambda: has_said(child.log, "1\n"))
+    assert child.state.pid is not None
+    os.kill(child.state.pid, number)
+    until(child, lambda: child.state.pid is None)
+    for _ in range(20):
+        child.watch()
+        time.sleep(0.01)
+    assert child.state == ChildState("worker 1", None, "stopped by someone", 0)
+    assert told == []
+    stop_all([child])
+    assert child.complaint is None
+
+
+def test_what_was_killed_is_started_again(tmp_path: Path) -> None:
+    told: list[Restart] = []
+    child = python("worker 1", "import time; time.sleep(60)", tmp_path, told)
+    child.start()
+    first = child.state.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    until(child, lambda: child.state.pid not in {None, first})
+    stop_all([child])
+    [one] = told
+    assert (one.action, one.reason, one.restarts) == ("restarted", "SIGKILL", 1)
+
+
+def test_a_broker_that_is_away_keeps_nobody_from_telling(tmp_path: Path) -> None:
+    log = tmp_path / "restarts.log"
+    began = time.monotonic()
+    with Teller(Endpoints("127.0.0.1:1", {}, "", True, True), log) as teller:
+        teller.tell(restart(reason="SIGKILL\nand more"))
+        assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
+    assert log.read_text().endswith("process/worker-1: SIGKILL and more: starts again in 0.5 s\n")
+
+
+def test_a_restart_is_an_event(
+    stack: StackInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "_FAREWELL", 30.0)
+    endpoints = Endpoints(stack.brokers, {}, "", True, True)
+    ensure_topics(endpoints)
+    service = f"process/{secrets.token_hex(6)}"
+    told = [restart(service=service), restart(5, service=service, action="crash_loop")]
+    with Teller(endpoints, tmp_path / "log") as teller:
+        for one in told:
+            teller.tell(one)
+    records = asyncio.run(records_of(stack.brokers, "system.health", service, partitions=1))
+    assert [decode(one.value, one.headers) for one in records] == told
+    assert "not sent" not in (tmp_path / "log").read_text()
 
 
 def test_a_child_waits_for_its_settings_and_starts_anew_with_others(tmp_path: Path) -> None:

@@ -169,6 +169,8 @@ async def test_after_a_kill_nothing_is_orphaned_and_the_next_run_goes_on(tape: T
     summary = json.loads(output)
     assert summary["events"] > 0
     assert summary["rows"]["price_history"] > 0
+    assert "system.health" in summary["lag"].pop("health")
+    assert summary["rows"]["health_services"] > 0
     lags = [lag for topics in summary["lag"].values() for lag in topics.values()]
     assert len(lags) == 6
     assert not any(lags)
@@ -226,6 +228,7 @@ def test_any_process_may_be_killed_and_every_cent_is_explained(tape: Tape) -> No
     summary = json.loads(output)
     assert summary["complaints"] == []
     assert set(summary["restarts"].values()) == {1}
+    assert summary["rows"]["health_restarts"] >= len(summary["restarts"])
     assert len(summary["cash"]["balances"]) == 2, (
         "a venue that was killed is another one afterwards"
     )

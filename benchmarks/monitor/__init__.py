@@ -1,0 +1,1 @@
+"""What watching 200 groups costs."""
