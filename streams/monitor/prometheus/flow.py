@@ -40,8 +40,10 @@ def of_groups(picture: Picture) -> Iterator[Metric]:
     read = gauge("tape_consumed_records_per_second", "Records that are read.", names)
     come = gauge("tape_arriving_records_per_second", "Records that are appended.", names)
     until = gauge("tape_catch_up_seconds", "Until nothing waits, at this pace.", names)
+    members = gauge("tape_group_members", "Who reads in it, by the brokers.", names)
     for group in picture.groups:
         of_group = [group.name, group.projection or ""]
+        members.add_metric(of_group, group.members)
         for family, value in (
             (read, group.consumed),
             (come, group.arriving),
@@ -49,7 +51,7 @@ def of_groups(picture: Picture) -> Iterator[Metric]:
         ):
             if value is not None:
                 family.add_metric(of_group, value)
-    yield from (read, come, until)
+    yield from (read, come, until, members)
 
 
 def of_freshness(picture: Picture) -> Iterator[Metric]:
@@ -71,7 +73,8 @@ def of_freshness(picture: Picture) -> Iterator[Metric]:
 
 
 def of_feeds(feeds: Iterable[Feed]) -> Iterator[Metric]:
-    labels = ["service", "instance"]
+    # Not `instance`: that is the label by which Prometheus tells its targets apart.
+    labels = ["service", "process"]
     up = gauge("tape_service_up", "1 while it works or stands by.", [*labels, "state"])
     heard = gauge("tape_service_heartbeat_timestamp_seconds", "The last one.", labels)
     frame = gauge("tape_service_last_frame_timestamp_seconds", "The last one.", labels)
