@@ -20,6 +20,7 @@ _EVERY_S = 1.0
 async def pictures(endpoints: Endpoints, settings: Settings) -> AsyncIterator[PictureSource]:
     """What is seen of this broker and database, each second, for as long as the context lasts."""
     async with Observatory.open(endpoints, thresholds_of(settings), _EVERY_S) as observatory:
+        await observatory.remember()
         looking = asyncio.create_task(observatory.run())
         try:
             yield observatory

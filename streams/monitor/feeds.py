@@ -24,8 +24,9 @@ __all__ = ["GONE", "GONE_AFTER_S", "Feeds", "HeartbeatTail"]
 GONE = "gone"
 #: A heartbeat may be late by so much.
 GONE_AFTER_S = EVERY + 3.0
-#: How long one is shown that has stopped, or is gone. Another instance in its place: not at all.
-_SHOWN_FOR_S = 600.0
+#: How long one is known that has stopped, or is gone, and which no other has replaced.
+_KNOWN_S = 2 * 86_400.0
+_SIMULATED_KNOWN_S = 600.0
 _BACK_MS = 60_000
 _POLL_MS = 200
 _SECOND = 1_000_000
@@ -45,23 +46,31 @@ class Feeds:
             self._newest[key] = beat
 
     def seen(self, now: int) -> list[Feed]:
-        """Each service as it does at `now`; forgets what has ended long ago."""
-        ended = {
-            key for key, beat in self._newest.items() if now - beat.time > _SHOWN_FOR_S * _SECOND
-        }
-        for key in ended:
-            del self._newest[key]
-        found = [_feed(beat, now) for beat in self._newest.values()]
-        alive = {one.service for one in found if one.state not in (GONE, "stopped")}
-        # Who was started anew is not missed.
-        return sorted(
-            (
-                one
-                for one in found
-                if one.state not in (GONE, "stopped") or one.service not in alive
-            ),
-            key=lambda one: (one.service, one.instance),
-        )
+        """Each service as it does at `now`: all instances that live, else the last one that did.
+
+        What has ended stays known for some days, for what was stopped is not to be missed.
+        """
+        by_service: dict[str, list[Feed]] = {}
+        for beat in self._newest.values():
+            by_service.setdefault(beat.service, []).append(_feed(beat, now))
+        found = [
+            one
+            for some in by_service.values()
+            for one in _living(some) or [max(some, key=lambda one: one.heard)]
+            if now - one.heard <= _known_for_s(one) * _SECOND
+        ]
+        here = {(one.service, one.instance) for one in found}
+        self._newest = {key: beat for key, beat in self._newest.items() if key in here}
+        return sorted(found, key=lambda one: (one.service, one.instance))
+
+
+def _living(some: list[Feed]) -> list[Feed]:
+    return [one for one in some if one.state not in (GONE, "stopped")]
+
+
+def _known_for_s(feed: Feed) -> float:
+    """Each run of a simulated venue has an account of its own, which never comes back."""
+    return _SIMULATED_KNOWN_S if "@simulated/" in feed.service else _KNOWN_S
 
 
 def _feed(beat: Heartbeat, now: int) -> Feed:

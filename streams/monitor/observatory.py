@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import structlog
 
 from projections import PROJECTIONS
 from projections.base import Partition as Place
 from streams.monitor.freshness import freshness
+from streams.monitor.history import open_incidents
 from streams.monitor.incidents import Book, Change
 from streams.monitor.lag import LagTracker, Look
 from streams.monitor.model import (
@@ -21,7 +23,6 @@ from streams.monitor.model import (
     Building,
     Disk,
     Group,
-    Incident,
     Level,
     Picture,
     Source,
@@ -48,7 +49,10 @@ _JUMP_TOLD_S = 60.0
 class Observatory:
     """Makes pictures of what its sources read. `latest` is the newest one."""
 
-    def __init__(self, sources: Sources, thresholds: Thresholds, every: float) -> None:
+    def __init__(
+        self, endpoints: Endpoints, sources: Sources, thresholds: Thresholds, every: float
+    ) -> None:
+        self._endpoints = endpoints
         self.latest: Picture | None = None
         #: What the newest look brought.
         self.changes: Sequence[Change] = ()
@@ -71,11 +75,16 @@ class Observatory:
         """Begin to read from all sources; pictures are made by `look` or by `run`."""
         stale_s = thresholds.fresh("price.ticks", "").stale_s
         async with Sources.open(endpoints, stale_s) as sources:
-            yield cls(sources, thresholds, every)
+            yield cls(endpoints, sources, thresholds, every)
 
-    def knows(self, incidents: Sequence[Incident]) -> None:
-        """Go on with the incidents that another process has left open."""
-        self._book = Book(incidents, time.time_ns() // 1000)
+    async def remember(self) -> None:
+        """Go on with the incidents that the projection `health` has as open."""
+        try:
+            known = await open_incidents(self._endpoints.dsn)
+        except psycopg.Error as error:
+            log.warning("incidents of before are not known", reason=str(error).partition("\n")[0])
+        else:
+            self._book = Book(known, time.time_ns() // 1000)
 
     async def run(self) -> None:
         """Look every so many seconds until cancelled.

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import psycopg
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
 
@@ -22,7 +21,6 @@ from streams.errors import UserError
 from streams.lease import Lease
 from streams.live import Live
 from streams.monitor.alerts import DeadMan, Webhook
-from streams.monitor.history import open_incidents
 from streams.monitor.incidents import Change
 from streams.monitor.model import Picture
 from streams.monitor.observatory import Observatory
@@ -144,7 +142,8 @@ class _Teller:
                 if acquiring.done():
                     acquiring.result()
                     if not self._is_active:
-                        await self._take_over()
+                        self._is_active = True
+                        await self._observatory.remember()
                         continue  # the next look tells what is new
                     if not lease.held and _is_up(picture, "broker"):
                         self._is_active = False  # another one may tell
@@ -153,16 +152,6 @@ class _Teller:
                 if self._is_active:
                     for change in self._observatory.changes:
                         self._tell(change)
-
-    async def _take_over(self) -> None:
-        """Go on with what the one before has told."""
-        self._is_active = True
-        try:
-            known = await open_incidents(self._endpoints.dsn)
-        except psycopg.Error as error:
-            log.warning("incidents of before are not known", reason=" ".join(str(error).split()))
-            return
-        self._observatory.knows(known)
 
     def _tell(self, change: Change) -> None:
         one = change.incident

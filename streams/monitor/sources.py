@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import psycopg
 import structlog
 from aiokafka.errors import KafkaError
 
@@ -19,6 +20,7 @@ from streams.monitor.append_times import AppendTimes
 from streams.monitor.broker import BrokerReader
 from streams.monitor.commits import CommitTail, Committed
 from streams.monitor.feeds import Feeds, HeartbeatTail
+from streams.monitor.history import last_heartbeats
 from streams.monitor.log_dirs import LogDirs, read_log_dirs
 from streams.monitor.model import Building, DeadLetters, Disk, Postgres, Table
 from streams.monitor.tables import (
@@ -133,6 +135,7 @@ class Sources:
         It returns once each has been read, or has failed.
         """
         found = cls(endpoints, stale_s)
+        await found._remember_feeds()
         slowly: dict[Watched[Any], float] = {
             found.log_dirs: _LOG_DIRS_S,
             found.vitals: _DETAILS_S,
@@ -186,6 +189,14 @@ class Sources:
                 return await times.read(wanted)
         except (TimeoutError, KafkaError, OSError, UserError):
             return {}
+
+    async def _remember_feeds(self) -> None:
+        """What ran before: the tail of `system.health` begins a minute ago."""
+        try:
+            for beat in await last_heartbeats(self._endpoints.dsn):
+                self.feeds.take(beat)
+        except psycopg.Error as error:
+            log.warning("services of before are not known", reason=str(error).partition("\n")[0])
 
     async def _read_bounds(self) -> dict[Place, tuple[int, int]]:
         if self.broker.value is None:
