@@ -56,6 +56,7 @@ from pg_stat_database
 where datname = current_database()
 """
 
+# A table that has no partitions has no tree either.
 _TABLES = """
 select
     g.projection,
@@ -65,7 +66,9 @@ select
 from public.generations as g
 join pg_namespace as n on n.nspname = g.projection || '_' || g.generation
 join pg_class as c on c.relnamespace = n.oid and c.relkind in ('r', 'p') and not c.relispartition
-cross join lateral pg_partition_tree(c.oid) as t
+cross join lateral (
+    select c.oid as relid union select relid from pg_partition_tree(c.oid)
+) as t
 join pg_class as r on r.oid = t.relid
 left join pg_stat_user_tables as s on s.relid = t.relid
 where g.is_current

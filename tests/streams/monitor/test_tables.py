@@ -238,6 +238,9 @@ async def test_tables_and_the_database_have_a_size(connection: Connection) -> No
     tables = {(one.projection, one.name): one for one in await vitals.read_tables(connection)}
     assert ("prices", "price_history") in tables
     assert ("market", "market_log") in tables
+    plain = {("account", "fills"), ("market", "market_quotes"), ("prices", "latest_price")}
+    assert plain <= set(tables)
+    assert all(tables[name].bytes > 0 for name in plain)  # their keys at least
     assert await vitals.read_size(connection) > 1_000_000
 
 
