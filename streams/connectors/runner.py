@@ -68,6 +68,13 @@ class Backoff:
         self.failures = 0
 
 
+def _misses(event: Event) -> bool:
+    """Whether it tells of messages that never came, and not of a book that ends with its market."""
+    return isinstance(event, PriceGap) or (
+        isinstance(event, MarketGap) and event.expected is not None
+    )
+
+
 class Parsed(NamedTuple):
     """A frame, its traceparent, and its events; without a frame, what a connection's end tells."""
 
@@ -219,7 +226,7 @@ class Teller:
     async def _tell(self, parsed: Parsed) -> None:
         self._pulse.events += len(parsed.events)
         for event in parsed.events:
-            self._pulse.gaps += isinstance(event, PriceGap | MarketGap)
+            self._pulse.gaps += _misses(event)
             self._pulse.unparsed += isinstance(event, Unparsed)
             self._report(event)
             if parsed.frame is not None and not isinstance(event, Unparsed):

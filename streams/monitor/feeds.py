@@ -81,6 +81,7 @@ def _feed(beat: Heartbeat, now: int) -> Feed:
         state=GONE if is_gone else beat.state,
         since=beat.time if is_gone else beat.since,
         detail=beat.detail,
+        crash_loop=beat.crash_loop,
         heard=beat.time,
         last_frame=beat.last_frame,
         frames_per_second=float(beat.frames_per_second),

@@ -13,7 +13,14 @@ from projections import PROJECTIONS
 from projections.base import Partition as Place
 from streams.groups import group_name
 from streams.monitor.broker import BrokerReading
-from streams.monitor.burrow import Commit, Status, Window, group_status, partition_status
+from streams.monitor.burrow import (
+    MINIMUM_COMPLETE,
+    Commit,
+    Status,
+    Window,
+    group_status,
+    partition_status,
+)
 from streams.monitor.commits import Committed
 from streams.monitor.model import Group, Partition, State, Trend
 from streams.monitor.states import Facts, hours_left, state_of
@@ -220,7 +227,7 @@ class LagTracker:
             moved=memory.moved,
             hours_left=hours_left(oldest, look.broker.retention_ms.get(place.topic, -1), look.now),
             state=state_of(facts, look.now),
-            burrow=self._burrow(memory.window, facts, look.now),
+            burrow=_burrow(memory.window, facts, look.now),
         )
 
     def _remember(self, name: str, place: Place, position: _Position, look: Look) -> _Memory:
@@ -247,9 +254,13 @@ class LagTracker:
         memory.window.add_end(end)
         return memory
 
-    @staticmethod
-    def _burrow(window: Window, facts: Facts, now: int) -> Status:
-        return partition_status(window.commits, window.ends, now, facts.waiting)
+
+def _burrow(window: Window, facts: Facts, now: int) -> Status:
+    """Of ours a commit is each look that saw it move: a few of these say nothing of a trend."""
+    complete = 1.0 if facts.is_ours else MINIMUM_COMPLETE
+    return partition_status(
+        window.commits, window.ends, now, facts.waiting, minimum_complete=complete
+    )
 
 
 def _first_at(commits: Sequence[Commit], offset: int) -> int | None:

@@ -6,8 +6,8 @@ None is what is not known; it is never a zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from streams.monitor.burrow import Status
@@ -112,6 +112,7 @@ class Feed:
     """A service by its newest heartbeat: a producer's feed, or a projection of a worker.
 
     `state` is the heartbeat's; `gone` where no heartbeat came for long. `heard` is when that was.
+    `crash_loop` is how often it crashed in quick succession, where that is a crash loop.
     """
 
     service: str
@@ -119,6 +120,7 @@ class Feed:
     state: str
     since: int
     detail: str | None
+    crash_loop: int | None
     heard: int
     last_frame: int | None
     frames_per_second: float
@@ -279,4 +281,3 @@ class Picture:
     disks: Sequence[Disk] = ()
     incidents: Sequence[Incident] = ()
     level: Level = Level.OK
-    notes: Mapping[str, str] = field(default_factory=dict)

@@ -154,7 +154,8 @@ def _of_feed(feed: Feed, picture: Picture) -> Iterator[Symptom]:
         text = f"{name}: gone, no heartbeat for {age} from {feed.instance}"
         yield Symptom(node, Level.CRITICAL, feed.heard, text, causes=("broker", "host"))
     elif feed.state == "crashed":
-        text = f"{name}: crashed at {since}{detail}"
+        often = f"{feed.crash_loop} times in quick succession, last" if feed.crash_loop else ""
+        text = " ".join(f"{name}: crashed {often} at {since}{detail}".split())
         yield Symptom(node, Level.CRITICAL, feed.since, text, causes=("broker",))
     elif feed.state in ("connecting", "starting"):
         age_s = (picture.taken - feed.since) / _SECOND

@@ -89,6 +89,7 @@ def feed(name: str, rate: float) -> Feed:
         state="connected",
         since=TAKEN - 3600 * _SECOND,
         detail=None,
+        crash_loop=None,
         heard=TAKEN - 2 * _SECOND,
         last_frame=TAKEN - _SECOND // 2,
         frames_per_second=rate,
@@ -247,6 +248,5 @@ PICTURES = st.builds(
     topics=_some(st.builds(Topic, _NAMES, _NUMBERS, _NUMBERS, _maybe(_FLOATS), _NUMBERS), "name"),
     incidents=_some(_INCIDENTS, "id"),
     host=_maybe(st.builds(Host, _FLOATS, _NUMBERS, _NUMBERS, _FLOATS)),
-    notes=st.dictionaries(_NAMES, _NAMES, max_size=2),
     level=st.sampled_from(Level),
 )

@@ -56,6 +56,7 @@ def feed(service: str = "producer/coinbase", **fields: Any) -> Feed:
         state="connected",
         since=NOW - 3600 * SECOND,
         detail=None,
+        crash_loop=None,
         heard=NOW - SECOND,
         last_frame=NOW - SECOND,
         frames_per_second=10.0,

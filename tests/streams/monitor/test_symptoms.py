@@ -223,6 +223,11 @@ def test_a_group_of_others_that_nobody_uses_any_more_is_no_concern() -> None:
             Level.CRITICAL,
         ),
         (
+            {"state": "crashed", "since": NOW, "detail": "ValueError: no", "crash_loop": 6},
+            "coinbase: crashed 6 times in quick succession, last at 00:53:20: ValueError: no",
+            Level.CRITICAL,
+        ),
+        (
             {"state": "connecting", "since": NOW - 10 * SECOND},
             "coinbase: connecting since 00:53:10",
             Level.WARNING,

@@ -37,14 +37,13 @@ function facts(list, rows) {
 }
 
 function sourceFacts(picture) {
-  const notes = Object.entries(picture.notes ?? {});
   const rows = Object.values(picture.sources ?? {}).map((one) => [
     one.name,
     one.is_up ? "● answers" : `■ away, values of ${eastern(one.read)}${one.error ? `: ${one.error}` : ""}`,
     one.is_up ? "ok" : "critical",
     utc(one.read),
   ]);
-  return [...rows, ...notes.map(([name, text]) => [name, text])];
+  return rows;
 }
 
 function postgresFacts(one, size) {
