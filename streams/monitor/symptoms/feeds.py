@@ -1,0 +1,102 @@
+"""What is wrong with feeds, and with what they bring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from projections import PROJECTIONS
+from streams.connectors.kalshi.delivery import venue_of
+from streams.connectors.kalshi.index_frames import venue_of_index
+from streams.monitor.feeds import GONE
+from streams.monitor.model import Feed, Freshness, Level, Picture
+from streams.monitor.sentences import clock, span
+from streams.monitor.symptoms.base import SECOND, STORES, Symptom
+
+__all__ = ["follows", "of_feed", "of_source"]
+
+#: States of a feed that are as somebody wants them.
+_QUIET = {"standby", "stopped"}
+
+
+def follows(service: str) -> tuple[tuple[str, str], ...]:
+    """The topic and venue pairs that a feed's events belong to; none for a worker."""
+    kind, _, name = service.partition("/")
+    if kind != "producer":
+        return ()
+    feed, _, owner = name.partition("@")
+    if feed == "kalshi-account":
+        return (("kalshi.account", owner),)
+    if owner:
+        prices = (("price.ticks", venue_of_index(owner)),) if feed == "kalshi-market" else ()
+        return (("kalshi.market", venue_of(owner)), *prices)
+    return (("price.ticks", feed.replace("-", "_")),)
+
+
+def of_feed(feed: Feed, picture: Picture) -> Iterator[Symptom]:
+    if feed.state in _QUIET or (feed.state == GONE and _is_worker(feed)):
+        return  # of a worker that is gone, its groups tell more
+    name = feed.service.partition("/")[2]
+    node = f"feed/{name}"
+    since = clock(feed.since)
+    detail = f": {feed.detail}" if feed.detail else ""
+    if feed.state == GONE:
+        age = span((picture.taken - feed.heard) / SECOND)
+        text = f"{name}: gone, no heartbeat for {age} from {feed.instance}"
+        yield Symptom(node, Level.CRITICAL, feed.heard, text, causes=("broker", "host"))
+    elif feed.state == "crashed":
+        often = f"{feed.crash_loop} times in quick succession, last" if feed.crash_loop else ""
+        text = " ".join(f"{name}: crashed {often} at {since}{detail}".split())
+        yield Symptom(node, Level.CRITICAL, feed.since, text, causes=("broker",))
+    elif feed.state in ("connecting", "starting"):
+        age_s = (picture.taken - feed.since) / SECOND
+        text = f"{name}: {feed.state} since {since}{detail}"
+        level = Level.CRITICAL if age_s >= 30.0 else Level.WARNING
+        yield Symptom(node, level, feed.since, text, causes=("broker",), patience_s=5.0)
+    elif feed.state == "connected" and (quiet := _silence(feed, picture)):
+        age_s, limit = quiet
+        level = Level.CRITICAL if age_s >= limit else Level.WARNING
+        heard = feed.last_frame or feed.since
+        text = f"{name}: connected, no frame for {span(age_s)}"
+        yield Symptom(node, level, heard, text, causes=("broker",))
+
+
+def _silence(feed: Feed, picture: Picture) -> tuple[float, float] | None:
+    """Seconds without a frame and the critical limit, where that is too long for what it follows.
+
+    A feed of markets that are closed, and an account in which nothing happens, may be silent.
+    """
+    followed = [
+        source
+        for source in picture.freshness
+        if source.is_open
+        and (source.topic, source.source.partition(":")[0]) in follows(feed.service)
+    ]
+    if not followed:
+        return None
+    age_s = (picture.taken - (feed.last_frame or feed.since)) / SECOND
+    warn = min(source.warn_s for source in followed)
+    return (age_s, min(source.critical_s for source in followed)) if age_s >= warn else None
+
+
+def _is_worker(feed: Feed) -> bool:
+    return feed.service.startswith("worker/")
+
+
+def of_source(source: Freshness, picture: Picture) -> Iterator[Symptom]:
+    venue = source.source.partition(":")[0]
+    followers = [one for one in picture.feeds if (source.topic, venue) in follows(one.service)]
+    if source.level == Level.OK or _is_unfollowed(followers):
+        return
+    readers = [name for name, one in PROJECTIONS.items() if source.topic in one.topics]
+    causes = (
+        *STORES,
+        *(f"feed/{one.service.partition('/')[2]}" for one in followers),
+        *(f"projection/{name}" for name in readers),
+    )
+    text = f"{source.source}: newest event {span(source.age_s)} old"
+    yield Symptom(f"source/{source.source}", source.level, source.newest, text, causes)
+
+
+def _is_unfollowed(followers: list[Feed]) -> bool:
+    """Whether somebody stopped all feeds of it, so that nothing is expected."""
+    return bool(followers) and all(one.state == "stopped" for one in followers)
