@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from streams.monitor import symptoms
+from streams.monitor.symptoms import groups
 from streams.monitor.thresholds import Thresholds
 from tests.promtool import PROMETHEUS, alerts, cases_of_alerts, needs_promtool, promtool, rules
 
@@ -79,7 +79,7 @@ def test_every_threshold_of_the_monitor_has_an_alert() -> None:
 
 def test_a_group_of_others_is_left_over_for_the_monitor_and_the_rules_alike() -> None:
     (rule,) = (one for one in rules() if one.get("record") == "tape:group_abandoned")
-    assert f"time() - {symptoms._ABANDONED_S}" in rule["expr"]
+    assert f"time() - {groups._ABANDONED_S}" in rule["expr"]
 
 
 def test_limits_of_freshness_come_with_the_metrics() -> None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from streams.events.types import moment
 from streams.monitor.model import Freshness, Level
-from streams.monitor.tables import Newest
+from streams.monitor.reading.tables import Newest
 from streams.monitor.thresholds import Limits, Thresholds
 
 __all__ = ["freshness", "is_in_hours"]

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from projections import PROJECTIONS
 from projections.base import Partition as Place
 from streams.groups import group_name
-from streams.monitor.broker import BrokerReading
 from streams.monitor.burrow import (
     MINIMUM_COMPLETE,
     Commit,
@@ -21,10 +20,11 @@ from streams.monitor.burrow import (
     group_status,
     partition_status,
 )
-from streams.monitor.commits import Committed
 from streams.monitor.model import Group, Partition, State, Trend
+from streams.monitor.reading.broker import BrokerReading
+from streams.monitor.reading.commits import Committed
+from streams.monitor.reading.tables import Standing
 from streams.monitor.states import Facts, hours_left, state_of
-from streams.monitor.tables import Standing
 from streams.monitor.trend import Course
 
 __all__ = ["LagTracker", "Look"]

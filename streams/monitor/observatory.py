@@ -15,7 +15,6 @@ import structlog
 from projections import PROJECTIONS
 from projections.base import Partition as Place
 from streams.monitor.freshness import freshness
-from streams.monitor.history import open_incidents
 from streams.monitor.incidents import Book, Change
 from streams.monitor.lag import LagTracker, Look
 from streams.monitor.model import (
@@ -28,12 +27,13 @@ from streams.monitor.model import (
     Source,
     Topic,
 )
-from streams.monitor.sources import Details, Sizes, Sources
+from streams.monitor.reading.history import open_incidents
+from streams.monitor.reading.sources import Details, Sizes, Sources
+from streams.monitor.reading.vitals import Filling, log_disks, read_host
+from streams.monitor.reading.watched import Watched
 from streams.monitor.symptoms import Symptom, symptoms
 from streams.monitor.thresholds import Thresholds
 from streams.monitor.trend import Course
-from streams.monitor.vitals import Filling, log_disks, read_host
-from streams.monitor.watched import Watched
 from streams.settings import Endpoints
 
 __all__ = ["Observatory"]

@@ -20,12 +20,12 @@ from streams.endpoint import serving
 from streams.errors import UserError
 from streams.lease import Lease
 from streams.live import Live
-from streams.monitor.alerts import DeadMan, Webhook
 from streams.monitor.incidents import Change
 from streams.monitor.model import Picture
 from streams.monitor.observatory import Observatory
-from streams.monitor.prometheus import PictureCollector
-from streams.monitor.record import Recorder
+from streams.monitor.telling.alerts import DeadMan, Webhook
+from streams.monitor.telling.prometheus import PictureCollector
+from streams.monitor.telling.record import Recorder
 from streams.monitor.thresholds import Thresholds
 from streams.settings import Endpoints
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from projections import PROJECTIONS
 from streams.connectors.kalshi.delivery import venue_of
 from streams.connectors.kalshi.index_frames import venue_of_index
-from streams.monitor.feeds import GONE
 from streams.monitor.model import Feed, Freshness, Level, Picture
+from streams.monitor.reading.feeds import GONE
 from streams.monitor.sentences import clock, span
 from streams.monitor.symptoms.base import SECOND, STORES, Symptom
 

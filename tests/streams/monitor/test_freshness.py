@@ -8,7 +8,7 @@ import pytest
 from streams.events.types import micros_of
 from streams.monitor.freshness import freshness, is_in_hours
 from streams.monitor.model import Level
-from streams.monitor.tables import Newest
+from streams.monitor.reading.tables import Newest
 from streams.monitor.thresholds import Limits, Thresholds
 from tests.streams.monitor.pictures import NOW, SECOND
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from projections.base import Partition as Place
 from streams.admin import GroupDescription
-from streams.monitor.broker import BrokerReading
 from streams.monitor.burrow import Status
-from streams.monitor.commits import Committed
 from streams.monitor.lag import LagTracker, Look
 from streams.monitor.model import Group, Partition, State
-from streams.monitor.tables import Checkpoint, Standing
+from streams.monitor.reading.broker import BrokerReading
+from streams.monitor.reading.commits import Committed
+from streams.monitor.reading.tables import Checkpoint, Standing
 from tests.streams.monitor.pictures import NOW, SECOND
 
 TICKS = Place("price.ticks", 0)

@@ -17,7 +17,7 @@ from streams.monitor.model import (
     Table,
     Topic,
 )
-from streams.monitor.prometheus import PictureCollector
+from streams.monitor.telling.prometheus import PictureCollector
 from tests.streams.monitor.pictures import NOW, SECOND, feed, group, partition, picture, source
 from tests.streams.monitor.test_symptoms import postgres
 

@@ -16,7 +16,7 @@ from tests.promtool import (
     promtool,
     rules,
 )
-from tests.streams.monitor.whole import exposition, of_workers
+from tests.streams.monitor.telling.whole import exposition, of_workers
 
 
 def families(text: bytes) -> list[Metric]:

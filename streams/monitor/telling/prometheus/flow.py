@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from streams.monitor.model import Feed, Picture, State
-from streams.monitor.prometheus.families import gauge, partitions, single
+from streams.monitor.telling.prometheus.families import gauge, partitions, single
 
 __all__ = ["of_feeds", "of_freshness", "of_groups", "of_health"]
 

@@ -23,7 +23,7 @@ from aiokafka.protocol.types import (
 )
 
 from projections.base import Partition
-from streams.monitor.wire import Wire
+from streams.monitor.reading.wire import Wire
 
 __all__ = ["LogDir", "LogDirs", "read_log_dirs"]
 

@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from streams.monitor.model import Picture
-from streams.monitor.prometheus import expected, flow, stores
+from streams.monitor.telling.prometheus import expected, flow, stores
 
 __all__ = ["PictureCollector", "metrics"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import Metric
 
 from streams.monitor.model import Picture
-from streams.monitor.prometheus.families import gauge, partitions
+from streams.monitor.telling.prometheus.families import gauge, partitions
 
 __all__ = ["kafka_exporter", "lag_exporter"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 
 from projections.base import Connection
-from streams.monitor.log_dirs import LogDir
 from streams.monitor.model import Disk, Host, Postgres, Table
+from streams.monitor.reading.log_dirs import LogDir
 
 __all__ = ["Blocking", "Filling", "log_disks", "read_database_disk", "read_host"]
 __all__ += ["read_postgres", "read_size", "read_tables"]

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from streams.monitor.model import Picture
-from streams.monitor.prometheus.families import gauge, single
+from streams.monitor.telling.prometheus.families import gauge, single
 
 __all__ = ["of_machine", "of_postgres", "of_records"]
 

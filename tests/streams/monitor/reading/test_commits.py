@@ -30,9 +30,9 @@ from streams.clients import running
 from streams.embedded import kafka
 from streams.embedded.home import Home
 from streams.errors import UserError
-from streams.monitor.commits import TOPIC, CommitTail, Committed
+from streams.monitor.reading.commits import TOPIC, CommitTail, Committed
 from streams.settings import Endpoints
-from tests.streams.monitor.test_commits_format import KEY
+from tests.streams.monitor.reading.test_commits_format import KEY
 
 _DEADLINE_S = 30.0
 _AUTHORIZER = """\

@@ -16,14 +16,14 @@ from projections.base import Connection
 from projections.base import Partition as Place
 from projections.database import connect
 from streams.errors import UserError
-from streams.monitor.append_times import AppendTimes
-from streams.monitor.broker import BrokerReader
-from streams.monitor.commits import CommitTail, Committed
-from streams.monitor.feeds import Feeds, HeartbeatTail
-from streams.monitor.history import last_heartbeats
-from streams.monitor.log_dirs import LogDirs, read_log_dirs
 from streams.monitor.model import Building, DeadLetters, Disk, Postgres, Table
-from streams.monitor.tables import (
+from streams.monitor.reading.append_times import AppendTimes
+from streams.monitor.reading.broker import BrokerReader
+from streams.monitor.reading.commits import CommitTail, Committed
+from streams.monitor.reading.feeds import Feeds, HeartbeatTail
+from streams.monitor.reading.history import last_heartbeats
+from streams.monitor.reading.log_dirs import LogDirs, read_log_dirs
+from streams.monitor.reading.tables import (
     Differences,
     Marks,
     Newest,
@@ -34,15 +34,15 @@ from streams.monitor.tables import (
     read_newest,
     read_standings,
 )
-from streams.monitor.vitals import (
+from streams.monitor.reading.vitals import (
     Blocking,
     read_database_disk,
     read_postgres,
     read_size,
     read_tables,
 )
-from streams.monitor.watched import Watched
-from streams.monitor.wire import Wire
+from streams.monitor.reading.watched import Watched
+from streams.monitor.reading.wire import Wire
 from streams.settings import Endpoints
 
 __all__ = ["Checkpoints", "Details", "Sizes", "Sources", "Vitals"]

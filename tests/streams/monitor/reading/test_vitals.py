@@ -2,8 +2,8 @@
 
 import pytest
 
+from streams.monitor.reading.vitals import Blocking, Filling
 from streams.monitor.sentences import ranges, span
-from streams.monitor.vitals import Blocking, Filling
 
 GB = 10**9
 

@@ -16,7 +16,7 @@ from streams.monitor.model import (
     Table,
     Topic,
 )
-from streams.monitor.prometheus import PictureCollector
+from streams.monitor.telling.prometheus import PictureCollector
 from streams.progress import Progress, ProgressCollector
 from tests.streams.monitor.pictures import NOW, SECOND, feed, group, partition, picture, source
 

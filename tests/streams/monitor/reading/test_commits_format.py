@@ -17,7 +17,7 @@ from aiokafka.protocol.types import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.monitor.commits import Committed, Undecodable, decode
+from streams.monitor.reading.commits import Committed, Undecodable, decode
 
 #: Milliseconds, as the record's own time.
 APPENDED = 1_796_061_276_327

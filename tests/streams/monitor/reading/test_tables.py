@@ -13,8 +13,8 @@ import pytest
 from projections.base import Connection, Partition
 from projections.database import connect
 from streams.events.types import micros_of
-from streams.monitor import vitals
-from streams.monitor.tables import (
+from streams.monitor.reading import vitals
+from streams.monitor.reading.tables import (
     read_dead_letters,
     read_differences,
     read_marks,

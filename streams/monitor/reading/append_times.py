@@ -15,7 +15,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
 
 from projections.base import Partition
-from streams.monitor.wire import Wire
+from streams.monitor.reading.wire import Wire
 
 __all__ = ["AppendTimes"]
 

@@ -12,10 +12,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from projections.base import Partition
 from streams.errors import UserError
-from streams.monitor.append_times import AppendTimes
-from streams.monitor.broker import BrokerReader
-from streams.monitor.log_dirs import read_log_dirs
-from streams.monitor.wire import Wire
+from streams.monitor.reading.append_times import AppendTimes
+from streams.monitor.reading.broker import BrokerReader
+from streams.monitor.reading.log_dirs import read_log_dirs
+from streams.monitor.reading.wire import Wire
 from streams.settings import Endpoints
 
 

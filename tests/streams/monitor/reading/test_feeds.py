@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from streams.events.system_health import Heartbeat
-from streams.monitor.feeds import GONE, GONE_AFTER_S, Feeds
-from streams.monitor.history import last_heartbeats, open_incidents
+from streams.monitor.reading.feeds import GONE, GONE_AFTER_S, Feeds
+from streams.monitor.reading.history import last_heartbeats, open_incidents
 from tests.streams.monitor.pictures import NOW, SECOND
 from tests.streams.tape import add_row, execute
 

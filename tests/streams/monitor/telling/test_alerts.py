@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from streams.live import Live
-from streams.monitor import alerts
-from streams.monitor.alerts import DeadMan, Webhook
 from streams.monitor.incidents import Action, Change
 from streams.monitor.model import Incident, Level
+from streams.monitor.telling import alerts
+from streams.monitor.telling.alerts import DeadMan, Webhook
 from tests.streams.monitor.pictures import NOW, SECOND, picture
 
 

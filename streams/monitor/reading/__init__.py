@@ -1,0 +1,1 @@
+"""Where a picture's facts come from: brokers, database, heartbeats, commits, disks."""

@@ -1,0 +1,1 @@
+"""Whom a picture is told to: Prometheus, webhooks, the log."""
