@@ -101,6 +101,16 @@ def logs_as_before() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture(autouse=True)
+def environment_as_before() -> Iterator[None]:
+    """What a library sets in it would show in every process that a later test starts."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update({name: one for name, one in before.items() if os.environ.get(name) != one})
+
+
 @pytest.fixture(scope="session")
 def stack() -> StackInfo:
     """A running stack, shared by all tests of the run: do not stop or kill it."""

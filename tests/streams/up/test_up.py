@@ -158,7 +158,8 @@ async def test_after_a_kill_nothing_is_orphaned_and_the_next_run_goes_on(tape: T
     assert f"already (pid {killed.pid})" in refusal.decode()
     children = psutil.Process(killed.pid).children()
     workers = [child for child in children if "streams.up.child" in child.cmdline()]
-    assert len(workers) == 6  # two workers, the simulated venues, two producers, the expirer
+    # Two workers, the simulated venues, two producers, the expirer, the console and a monitor.
+    assert len(workers) == 8
     killed.kill()
     killed.communicate()
     await_(lambda: not tape.processes())
@@ -215,6 +216,7 @@ async def test_ctrl_c_stops_cleanly_and_leaves_the_user_s_own_stack(tape: Tape) 
     embedded.stop(tape.home.path)
 
 
+@pytest.mark.chaos
 def test_any_process_may_be_killed_and_every_cent_is_explained(tape: Tape) -> None:
     embedded.start(tape.home.path)
     process = tape.start("--json")

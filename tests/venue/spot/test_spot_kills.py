@@ -133,12 +133,6 @@ async def killed_at_random(home: Home, folder: Path, kills: int) -> None:
             group.create_task(live(name, started.brokers, home, folder, kills))
 
 
-async def test_feeds_killed_at_random_amid_faults_end_in_what_the_venues_said(
-    own_home: Home, tmp_path: Path
-) -> None:
-    await killed_at_random(own_home, tmp_path, kills=2)
-
-
 @pytest.mark.chaos
 async def test_feeds_killed_twenty_times_amid_faults_end_in_what_the_venues_said(
     own_home: Home, tmp_path: Path

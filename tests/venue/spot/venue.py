@@ -182,7 +182,6 @@ class SpotVenue(ABC):
         client = _Client(self.connections, socket, self._line, self.dialogue(query))
         self._clients.append(client)
         client.offer(client.dialogue.opened())
-        sending = asyncio.create_task(client.send())
         try:
             async for message in socket:
                 client.offer(client.dialogue.asked(orjson.loads(message)))
@@ -190,10 +189,7 @@ class SpotVenue(ABC):
             pass
         finally:
             self._clients.remove(client)
-            sending.cancel()
-            with suppress(asyncio.CancelledError):
-                await sending
-            client.forget()
+            await client.end()
 
     async def _answer(self, socket: ServerConnection, request: Request) -> Response | None:
         """The reply to a request; None lets an upgrade go on."""
@@ -221,12 +217,13 @@ class _Client:
         self._number = number
         self._line = line
         self._queue: asyncio.Queue[Said] = asyncio.Queue()
+        self._sending = asyncio.create_task(self._send())
 
     def offer(self, said: Iterable[Said]) -> None:
         for one in said:
             self._queue.put_nowait(one)
 
-    async def send(self) -> None:
+    async def _send(self) -> None:
         """Send what waits, until cancelled; after a fault that silences it, only forget it."""
         is_silent = False
         while True:
@@ -237,12 +234,18 @@ class _Client:
                 self._queue.task_done()
 
     async def sent(self) -> None:
-        await self._queue.join()
+        """Return once nothing waits, or the connection is over. Raises what ended the sending."""
+        joined = asyncio.create_task(self._queue.join())
+        await asyncio.wait({joined, self._sending}, return_when=asyncio.FIRST_COMPLETED)
+        joined.cancel()
+        if self._sending.done() and not self._sending.cancelled():
+            self._sending.result()
 
-    def forget(self) -> None:
-        while not self._queue.empty():
-            self._queue.get_nowait()
-            self._queue.task_done()
+    async def end(self) -> None:
+        """Send no more."""
+        self._sending.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._sending
 
     async def _deliver(self, said: Said) -> bool:
         """Returns whether no frame is to be sent after it."""
