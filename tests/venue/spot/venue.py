@@ -25,7 +25,7 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidState
 from websockets.http11 import Request, Response
 
 from streams.simulated.kalshi.venue.client import cut, drip, half
@@ -255,7 +255,7 @@ class _Client:
             for act in acts:
                 if await self._do(act):
                     return True
-        except ConnectionClosed:
+        except (ConnectionClosed, InvalidState):  # closed, or about to be
             return True
         return False
 
