@@ -47,7 +47,7 @@ async def _look() -> Picture:
     from streams.settings import endpoints, load_settings
 
     settings = load_settings()
-    opened = Observatory.open(endpoints(settings), thresholds_of(settings), 1.0)
+    opened = Observatory.open(endpoints(settings), thresholds_of(settings), 1.0, is_patient=False)
     async with opened as observatory:
         return await observatory.look()
 

@@ -88,9 +88,15 @@ class _Entry:
 class Book:
     """The incidents that are open, and those that were closed a short while ago."""
 
-    def __init__(self, known: Iterable[Incident] = (), now: int = 0) -> None:
-        """`known` are incidents that were open at `now`, as another process has told."""
+    def __init__(
+        self, known: Iterable[Incident] = (), now: int = 0, *, is_patient: bool = True
+    ) -> None:
+        """`known` are incidents that were open at `now`, as another process has told.
+
+        Where there is one look only, nothing lasts: it is then not patient.
+        """
         self._entries = {one.cause: _Entry(one, now, _QUIET_S, now, one.level) for one in known}
+        self._is_patient = is_patient
         #: Since when each symptom is there without a pause, by its node and the text's beginning.
         self._since: dict[tuple[str, str], int] = {}
 
@@ -116,11 +122,12 @@ class Book:
     def _lasting(self, symptoms: Sequence[Symptom], now: int) -> list[Symptom]:
         """Those that have lasted as long as each has to."""
         keys = {(one.node, one.text.partition(" ")[0]): one for one in symptoms}
-        self._since = {key: self._since.get(key, now) for key in keys}
+        self._since = {key: min(self._since.get(key, now), keys[key].since) for key in keys}
         return [
             one
             for one in symptoms
-            if now - self._since[one.node, one.text.partition(" ")[0]] >= one.patience_s * _SECOND
+            if not self._is_patient
+            or now - self._since[one.node, one.text.partition(" ")[0]] >= one.patience_s * _SECOND
         ]
 
     def _seen(

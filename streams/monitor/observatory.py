@@ -50,7 +50,12 @@ class Observatory:
     """Makes pictures of what its sources read. `latest` is the newest one."""
 
     def __init__(
-        self, endpoints: Endpoints, sources: Sources, thresholds: Thresholds, every: float
+        self,
+        endpoints: Endpoints,
+        sources: Sources,
+        thresholds: Thresholds,
+        every: float,
+        is_patient: bool,
     ) -> None:
         self._endpoints = endpoints
         self.latest: Picture | None = None
@@ -62,7 +67,7 @@ class Observatory:
         self._lags = LagTracker()
         self._courses: dict[str, Course] = {}
         self._filling: dict[str, Filling] = {}
-        self._book = Book()
+        self._book = Book(is_patient=is_patient)
         self._clock = _Clock()
         self._groups: Sequence[Group] = ()
         self._looked = asyncio.Condition()
@@ -70,12 +75,15 @@ class Observatory:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, endpoints: Endpoints, thresholds: Thresholds, every: float
+        cls, endpoints: Endpoints, thresholds: Thresholds, every: float, *, is_patient: bool = True
     ) -> AsyncIterator[Observatory]:
-        """Begin to read from all sources; pictures are made by `look` or by `run`."""
+        """Begin to read from all sources; pictures are made by `look` or by `run`.
+
+        Who looks only once is not patient: see `incidents.Book`.
+        """
         stale_s = thresholds.fresh("price.ticks", "").stale_s
         async with Sources.open(endpoints, stale_s) as sources:
-            yield cls(endpoints, sources, thresholds, every)
+            yield cls(endpoints, sources, thresholds, every, is_patient)
 
     async def remember(self) -> None:
         """Go on with the incidents that the projection `health` has as open."""

@@ -1,7 +1,7 @@
 """What is wrong in a picture: sentences, each about one node of the system, and its likely causes.
 
 A node is a thing that can fail: `broker`, `database`, `disk/log`, `feed/coinbase`,
-`projection/prices`, `group/…`, `source/coinbase:BTC-USD`, `marks/…`. `causes` are the nodes that
+`projection/prices`, `group/…`, `venue/coinbase`, `marks/…`. `causes` are the nodes that
 would explain the symptom, the likeliest first; see `incidents` for how one incident comes of it.
 """
 

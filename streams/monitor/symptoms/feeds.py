@@ -94,7 +94,8 @@ def of_source(source: Freshness, picture: Picture) -> Iterator[Symptom]:
         *(f"projection/{name}" for name in readers),
     )
     text = f"{source.source}: newest event {span(source.age_s)} old"
-    yield Symptom(f"source/{source.source}", source.level, source.newest, text, causes)
+    # One node for all that a venue lets grow old.
+    yield Symptom(f"venue/{venue}", source.level, source.newest, text, causes)
 
 
 def _is_unfollowed(followers: list[Feed]) -> bool:

@@ -28,12 +28,13 @@ def of_account(account: Account, picture: Picture) -> Iterator[Symptom]:
     behind = (*STORES, "projection/account")
     if account.stale_marks:
         since = account.stale_since or now
-        sources = (f"source/{one.source}" for one in picture.freshness if one.level > Level.OK)
+        stale = (one for one in picture.freshness if one.level > Level.OK)
+        venues = dict.fromkeys(f"venue/{one.source.partition(':')[0]}" for one in stale)
         count = (
             "1 active trade" if account.stale_marks == 1 else f"{account.stale_marks} active trades"
         )
         text = f"marks of {count} stale since {clock(since)}"
-        causes = (*STORES, *sources, "projection/market", "projection/prices")
+        causes = (*STORES, *venues, "projection/market", "projection/prices")
         yield Symptom(f"marks/{name}", Level.CRITICAL, since, text, causes)
     for number, what in (
         (account.unmatched_fills, "fills that belong to no trade"),

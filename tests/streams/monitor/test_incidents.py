@@ -7,7 +7,7 @@ from tests.streams.monitor.pictures import NOW, SECOND
 
 FEED = Symptom("feed/coinbase", Level.WARNING, NOW - 41 * SECOND, "coinbase: no frame for 41 s")
 PRICE = Symptom(
-    "source/coinbase:BTC-USD",
+    "venue/coinbase",
     Level.CRITICAL,
     NOW - 41 * SECOND,
     "coinbase:BTC-USD: newest event 41 s old",
@@ -18,7 +18,7 @@ MARKS = Symptom(
     Level.CRITICAL,
     NOW,
     "marks of 3 active trades stale",
-    causes=("broker", "source/coinbase:BTC-USD", "projection/market"),
+    causes=("broker", "venue/coinbase", "projection/market"),
 )
 BROKER = Symptom("broker", Level.CRITICAL, NOW, "the broker does not answer")
 
@@ -119,14 +119,27 @@ def test_that_it_goes_on_is_recorded_now_and_then_and_is_no_news() -> None:
 
 
 def test_a_symptom_with_patience_counts_once_it_has_lasted() -> None:
-    patient = Symptom("account/a", Level.WARNING, NOW, "a: 1 fill", patience_s=60.0)
+    def look(second: float) -> list[Symptom]:
+        text = "a: 1 fill"  # nobody knows since when: so since this look
+        return [Symptom("account/a", Level.WARNING, after(second), text, patience_s=60.0)]
+
     book = Book()
-    assert book.take([patient], {}, NOW) == []
-    assert book.take([patient], {}, after(59)) == []
+    assert book.take(look(0), {}, NOW) == []
+    assert book.take(look(59), {}, after(59)) == []
     assert book.take([], {}, after(59.5)) == []
-    assert book.take([patient], {}, after(61)) == []
-    [change] = book.take([patient], {}, after(121))
+    assert book.take(look(61), {}, after(61)) == []
+    [change] = book.take(look(121), {}, after(121))
     assert change.action == Action.OPENED
+
+
+def test_what_has_lasted_before_the_first_look_counts_at_once() -> None:
+    patient = Symptom("feed/a", Level.WARNING, after(-10), "a: connecting", patience_s=5.0)
+    assert len(Book().take([patient], {}, NOW)) == 1
+
+
+def test_a_single_look_has_no_time_for_patience() -> None:
+    patient = Symptom("account/a", Level.WARNING, NOW, "a: 1 fill", patience_s=60.0)
+    assert len(Book(is_patient=False).take([patient], {}, NOW)) == 1
 
 
 def test_a_book_goes_on_with_what_another_has_left_open() -> None:

@@ -57,6 +57,12 @@ def test_when_ticks_stop_it_is_one_incident_of_the_feed() -> None:
     assert list(causes_of(found(seen))) == ["feed/coinbase"]
 
 
+def test_all_that_a_venue_lets_grow_old_is_one_incident() -> None:
+    old = [source("coinbase:BTC-USD", 20.0), source("coinbase:ETH-USD", 21.0)]
+    seen = picture(freshness=[*old, source("kraken:BTC-USD", 22.0)])
+    assert list(causes_of(found(seen))) == ["venue/coinbase", "venue/kraken"]
+
+
 def test_a_venue_that_is_closed_may_be_silent() -> None:
     closed = source(age_s=500.0, is_open=False, level=Level.OK)
     seen = picture(feeds=[feed(last_frame=NOW - 500 * SECOND)], freshness=[closed])
