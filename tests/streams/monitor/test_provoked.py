@@ -67,6 +67,7 @@ def is_caught_up(picture: Picture) -> bool:
 
 async def settled(watch: Watch) -> None:
     """Until the worker owns its partitions and has projected something."""
+    await asyncio.sleep(4)  # what moved before was moved by the worker of an earlier test
     await watch.until("a worker that has caught up", is_caught_up)
 
 
