@@ -13,24 +13,28 @@ ACTING = """
 Expirer({}"", sink)
 Executor({}"simulated/demo/a/0", exchange)
 Simulation({}"simulated/demo/a/0", 1, 2)
+Webhook({}"http://localhost/", client)
 """
 IMPORTS = """
+from httpx import AsyncClient
 from streams.expirer import Expirer, Sink
 from streams.live import Live
+from streams.monitor.telling.alerts import Webhook
 from streams.simulated.kalshi.exchange import Exchange
 from streams.simulated.kalshi.executor import Executor
 from streams.simulated.kalshi.simulation import Simulation
 """
+SIGNATURE = "def act(sink: Sink, exchange: Exchange, client: AsyncClient) -> None:"
 
 
 def lines(right: str) -> list[str]:
-    return ACTING.format(*[right] * 3).split("\n")[1:-1]
+    return ACTING.format(*[right] * 4).split("\n")[1:-1]
 
 
 def test_a_consumer_that_acts_cannot_be_made_without_the_right_to(tmp_path: Path) -> None:
     made = [line for right in ("", "None, ", "object(), ", "Live(), ") for line in lines(right)]
     body = [f"    {line}" for line in made]
-    code = [*IMPORTS.split("\n"), "def act(sink: Sink, exchange: Exchange) -> None:", *body, ""]
+    code = [*IMPORTS.split("\n"), SIGNATURE, *body, ""]
     snippet = tmp_path / "snippet.py"
     snippet.write_text("\n".join(code))
     # With the project's own settings, and what it knows of the project from before.
@@ -44,7 +48,7 @@ def test_a_consumer_that_acts_cannot_be_made_without_the_right_to(tmp_path: Path
     told = checked.stdout.splitlines()
     first = code.index(body[0]) + 1
     wrong = {int(line.split(":")[1]) for line in told if ": error:" in line}
-    assert wrong == set(range(first, first + 9)), checked.stdout + checked.stderr
+    assert wrong == set(range(first, first + 12)), checked.stdout + checked.stderr
 
 
 def run(*code: str) -> str:

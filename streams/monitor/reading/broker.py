@@ -37,7 +37,7 @@ class BrokerReading:
 
 
 class BrokerReader:
-    """Asks the brokers; one call at a time, from whatever thread."""
+    """Asks the brokers, from whatever thread. Where calls overlap, each has a client of its own."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints

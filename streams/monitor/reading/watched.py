@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+#: How long a read in the background may take, in seconds.
+_PATIENCE_S = 5.0
 #: How long who is away is waited for, in seconds.
 _AWAY_S = 0.3
 
@@ -61,11 +63,11 @@ class Watched(Generic[T]):
         else:
             self._failed(f"no answer for {within:g} s")
 
-    async def run(self, every: float, within: float = 5.0) -> None:
+    async def run(self, every: float) -> None:
         """Refresh every so many seconds until cancelled."""
         while True:
             started = time.monotonic()
-            await self.refresh(within)
+            await self.refresh(_PATIENCE_S)
             await asyncio.sleep(max(0.05, started + every - time.monotonic()))
 
     def stop(self) -> None:
