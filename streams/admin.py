@@ -132,17 +132,21 @@ class Broker:
         return self.all_bounds([partition])[partition.topic, partition.partition]
 
     def all_bounds(
-        self, partitions: Collection[TopicPartition], *, skip_unavailable: bool = False
+        self, partitions: Collection[TopicPartition]
     ) -> dict[tuple[str, int], tuple[int, int]]:
-        """Start and end offset of each partition, by topic and number, in two requests.
-
-        With `skip_unavailable`, without those that are deleted or have no leader.
-        """
+        """Start and end offset of each partition, by topic and number, in two requests."""
         starts, ends = (
-            self._offsets(partitions, which, _UNAVAILABLE if skip_unavailable else frozenset())
-            for which in (OffsetSpec.earliest, OffsetSpec.latest)
+            self._offsets(partitions, which) for which in (OffsetSpec.earliest, OffsetSpec.latest)
         )
         return {place: (starts[place], ends[place]) for place in starts if place in ends}
+
+    def starts(self, partitions: Collection[TopicPartition]) -> dict[tuple[str, int], int]:
+        """Start offsets, in one request; without partitions that are gone or have no leader."""
+        return self._offsets(partitions, OffsetSpec.earliest, _UNAVAILABLE)
+
+    def ends(self, partitions: Collection[TopicPartition]) -> dict[tuple[str, int], int]:
+        """End offsets, in one request; without partitions that are gone or have no leader."""
+        return self._offsets(partitions, OffsetSpec.latest, _UNAVAILABLE)
 
     def topics(self) -> list[str]:
         """The names of all topics, without the broker's own."""
@@ -241,7 +245,7 @@ class Broker:
         self,
         partitions: Collection[TopicPartition],
         which: Callable[[], OffsetSpec],
-        unless: Collection[int],
+        unless: Collection[int] = (),
     ) -> dict[tuple[str, int], int]:
         if not partitions:
             return {}

@@ -20,7 +20,7 @@ from streams.console.assets import Assets, load_assets
 from streams.console.history import History
 from streams.console.problem import Problem, problem_response
 from streams.console.reads import Reads
-from streams.console.source import PictureSource
+from streams.console.source import UNWATCHED_S, WATCHED_S, PictureSource
 from streams.console.stream import MOST_PAGES, Hub
 
 __all__ = ["Console", "build_app"]
@@ -53,7 +53,8 @@ def build_app(
             "program": version("tickertape"),
             "version": assets.version,
             "actions": actions is not None,
-        }
+        },
+        lambda watched: source.change_pace(WATCHED_S if watched else UNWATCHED_S),
     )
     history = History()
 

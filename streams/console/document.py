@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from streams.monitor import model
@@ -62,17 +63,26 @@ def merge_patch(old: Document, new: Document) -> Document:
 
 
 def _members(value: Any) -> Document:
-    shown = {name: _shown(getattr(value, name)) for name in _names(value.__class__)}
-    return {name: member for name, member in shown.items() if member is not None}
+    names, get = _fields(value.__class__)
+    # Most members are plain, and there are hundreds each second: these go the short way.
+    return {
+        name: member if member.__class__ in _PLAIN else _shown(member)
+        for name, member in zip(names, get(value), strict=True)
+        if member is not None
+    }
+
+
+_PLAIN = {str, int, bool}
 
 
 @cache
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+def _fields(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    names = tuple(field.name for field in fields(kind))
+    return names, attrgetter(*names)
 
 
 def _shown(value: Any) -> Any:
-    if value is None or isinstance(value, str | int | float):
+    if isinstance(value, str | int | float):
         return _scalar(value)
     if isinstance(value, Mapping):
         return dict(value)
@@ -86,7 +96,7 @@ def _shown(value: Any) -> Any:
     return members or {}
 
 
-def _scalar(value: str | float | None) -> str | float | None:
+def _scalar(value: str | float) -> str | float:
     if isinstance(value, Enum):
         return value.name if isinstance(value, Status) else value.value
     return round(value, 3) if isinstance(value, float) else value

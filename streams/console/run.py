@@ -59,6 +59,12 @@ class Server(uvicorn.Server):
             )
         )
         self._console = app
+        self._ending = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Until `stop` is called: uvicorn's own wakes up ten times a second to see whether."""
+        await self.on_tick(0)
+        await self._ending.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -69,6 +75,7 @@ class Server(uvicorn.Server):
         """End the pages' streams and let requests end."""
         self._console.hub.close()
         self.should_exit = True
+        self._ending.set()
 
 
 async def serve(

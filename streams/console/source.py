@@ -6,11 +6,16 @@ from typing import Protocol
 
 from streams.monitor.model import Picture
 
-__all__ = ["PictureSource"]
+__all__ = ["UNWATCHED_S", "WATCHED_S", "PictureSource"]
+
+#: Seconds from one Picture to the next, while a page is open, and while none is: then only the
+#: charts' history goes on.
+WATCHED_S = 1.0
+UNWATCHED_S = 5.0
 
 
 class PictureSource(Protocol):
-    """Makes a Picture each second. It raises nothing: what it cannot read is in the Picture."""
+    """Makes Pictures at a pace. It raises nothing: what it cannot read is in the Picture."""
 
     @property
     def latest(self) -> Picture | None:
@@ -18,3 +23,6 @@ class PictureSource(Protocol):
 
     async def next(self) -> Picture:
         """Wait for the Picture after `latest`."""
+
+    def change_pace(self, every: float) -> None:
+        """Make one every so many seconds from now on."""

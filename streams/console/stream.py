@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -36,8 +36,11 @@ class Hub:
     has the one before it.
     """
 
-    def __init__(self, about: Mapping[str, Any]) -> None:
+    def __init__(self, about: Mapping[str, Any], watched: Callable[[bool], None]) -> None:
+        """`watched` is told when the first page comes, and when the last one has left."""
         self._about = _frame("about", about)
+        self._watched = watched
+        self._picture: Picture | None = None
         self._version = 0
         self._document: Document | None = None
         self._snapshot: bytes | None = None
@@ -51,22 +54,25 @@ class Hub:
 
     def publish(self, picture: Picture) -> None:
         """Tell all pages what is new in this Picture."""
-        old, new = self._document, document(picture)
-        self._document, self._snapshot = new, None
+        old = self._document
+        self._picture, self._document, self._snapshot = picture, None, None
         self._version += 1
         if not self._pages:
             return
         if old is None:
             frame = self.snapshot()
         else:
-            frame = _frame("delta", merge_patch(old, new), self._version)
+            self._document = document(picture)
+            frame = _frame("delta", merge_patch(old, self._document), self._version)
         for page in self._pages:
             page.offer(frame)
 
     def snapshot(self) -> bytes:
         """The frame of all that is known now; empty while nothing is."""
-        if self._document is None:
+        if self._picture is None:
             return b""
+        if self._document is None:
+            self._document = document(self._picture)
         if self._snapshot is None:
             self._snapshot = _frame("snapshot", self._document, self._version)
         return self._snapshot
@@ -81,12 +87,15 @@ class Hub:
         """The frames for one page, until it leaves."""
         page = _Page()
         self._pages.add(page)
+        self._watched(True)
         try:
             yield self._about + self.snapshot()
             while not self._is_closed:
                 yield await self._next(page)
         finally:
             self._pages.discard(page)
+            if not self._pages:
+                self._watched(False)
 
     async def _next(self, page: _Page) -> bytes:
         try:

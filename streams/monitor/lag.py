@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from projections import PROJECTIONS
 from projections.base import Partition as Place
-from streams.groups import group_name
+from streams.groups import OURS, group_name
 from streams.monitor.burrow import (
     MINIMUM_COMPLETE,
     Commit,
@@ -57,7 +57,6 @@ class Look:
         found = {
             name: {place: _Position(offset, None, None) for place, offset in offsets.items()}
             for name, offsets in self.broker.committed.items()
-            if name not in _OURS
         }
         for projection, standing in (self.standings or {}).items():
             if projection in PROJECTIONS:
@@ -83,9 +82,6 @@ class Look:
             if place.topic in PROJECTIONS[projection].topics and place not in found:
                 found[place] = _Position(start, self.broker.ids.get(place.topic), None)
         return found
-
-
-_OURS = {group_name(name): name for name in PROJECTIONS}
 
 
 @dataclass(slots=True)
@@ -129,7 +125,7 @@ class LagTracker:
         """What others committed, as the brokers' own log tells."""
         for one in commits:
             place = Place(one.topic, one.partition)
-            if one.group in _OURS:
+            if one.group in OURS:
                 continue
             if one.offset is None:
                 self._windows.pop((one.group, place), None)
@@ -175,7 +171,7 @@ class LagTracker:
         )
         return Group(
             name=name,
-            projection=_OURS.get(name),
+            projection=OURS.get(name),
             kafka_state=description.state if description else None,
             members=description.members if description else 0,
             partitions=partitions,
@@ -213,7 +209,7 @@ class LagTracker:
             oldest=oldest,
             moved=memory.moved or memory.first_seen,
             rewound_from=memory.rewound_from,
-            is_ours=name in _OURS,
+            is_ours=name in OURS,
         )
         return Partition(
             topic=place.topic,
@@ -232,7 +228,7 @@ class LagTracker:
 
     def _remember(self, name: str, place: Place, position: _Position, look: Look) -> _Memory:
         key = name, place
-        projection = _OURS.get(name)
+        projection = OURS.get(name)
         standing = (look.standings or {}).get(projection) if projection else None
         generation = standing.generation if standing else None
         memory = self._memories.get(key)

@@ -14,6 +14,7 @@ import structlog
 
 from projections import PROJECTIONS
 from projections.base import Partition as Place
+from streams.monitor.clock import Clock
 from streams.monitor.freshness import freshness
 from streams.monitor.incidents import Book, Change
 from streams.monitor.lag import LagTracker, Look
@@ -27,6 +28,7 @@ from streams.monitor.model import (
     Source,
     Topic,
 )
+from streams.monitor.pace import Pace
 from streams.monitor.reading.history import open_incidents
 from streams.monitor.reading.sources import Details, Sizes, Sources
 from streams.monitor.reading.vitals import Filling, log_disks, read_host
@@ -40,11 +42,6 @@ __all__ = ["Observatory"]
 
 log = structlog.get_logger(__name__)
 
-_SECOND = 1_000_000
-#: A clock that is off by so much from one look to the next has jumped, which is told for a while.
-_JUMP_S = 2.0
-_JUMP_TOLD_S = 60.0
-
 
 class Observatory:
     """Makes pictures of what its sources read. `latest` is the newest one."""
@@ -54,7 +51,7 @@ class Observatory:
         endpoints: Endpoints,
         sources: Sources,
         thresholds: Thresholds,
-        every: float,
+        pace: Pace,
         is_patient: bool,
     ) -> None:
         self._endpoints = endpoints
@@ -63,12 +60,12 @@ class Observatory:
         self.changes: Sequence[Change] = ()
         self._sources = sources
         self._thresholds = thresholds
-        self._every = every
+        self._pace = pace
         self._lags = LagTracker()
         self._courses: dict[str, Course] = {}
         self._filling: dict[str, Filling] = {}
         self._book = Book(is_patient=is_patient)
-        self._clock = _Clock()
+        self._clock = Clock()
         self._groups: Sequence[Group] = ()
         self._looked = asyncio.Condition()
 
@@ -82,8 +79,9 @@ class Observatory:
         Who looks only once is not patient: see `incidents.Book`.
         """
         stale_s = thresholds.fresh("price.ticks", "").stale_s
-        async with Sources.open(endpoints, stale_s) as sources:
-            yield cls(endpoints, sources, thresholds, every, is_patient)
+        pace = Pace(every)
+        async with Sources.open(endpoints, stale_s, pace) as sources:
+            yield cls(endpoints, sources, thresholds, pace, is_patient)
 
     async def remember(self) -> None:
         """Go on with the incidents that the projection `health` has as open."""
@@ -95,7 +93,7 @@ class Observatory:
             self._book = Book(known, time.time_ns() // 1000)
 
     async def run(self) -> None:
-        """Look every so many seconds until cancelled.
+        """Look at its pace until cancelled.
 
         A look that fails, by an error of the program, is logged; the picture then grows old, which
         shows everywhere.
@@ -106,7 +104,11 @@ class Observatory:
                 await self.look()
             except Exception:
                 log.exception("a look failed")
-            await asyncio.sleep(max(0.05, started + self._every - time.monotonic()))
+            await self._pace.next(started)
+
+    def change_pace(self, every: float) -> None:
+        """Look every so many seconds from now on."""
+        self._pace.change(every)
 
     async def next(self) -> Picture:
         """Wait for the picture after `latest`."""
@@ -118,7 +120,7 @@ class Observatory:
     async def look(self) -> Picture:
         """Make a picture of what is known now."""
         now = time.time_ns() // 1000
-        jumped = self._clock.jumped(now)
+        jumped = self._clock.jumped(now, time.monotonic())
         await self._measure_lags()
         picture = self._picture(now)
         found = symptoms(picture, self._thresholds)
@@ -195,25 +197,6 @@ class Observatory:
     def _filled(self, disk: Disk) -> Disk:
         filling = self._filling.setdefault(f"{disk.holds} {disk.path}", Filling())
         return replace(disk, hours_left=filling.hours_left(time.monotonic(), disk.free))
-
-
-class _Clock:
-    """Notices that the wall clock was set: it and one that never jumps must go alike."""
-
-    def __init__(self) -> None:
-        self._offset: float | None = None
-        self._jump: tuple[float, float] | None = None
-
-    def jumped(self, now: int) -> str | None:
-        """A sentence for a while after a jump."""
-        monotonic = time.monotonic()
-        offset = now / _SECOND - monotonic
-        if self._offset is not None and abs(offset - self._offset) > _JUMP_S:
-            self._jump = monotonic, offset - self._offset
-        self._offset = offset
-        if self._jump is None or monotonic - self._jump[0] > _JUMP_TOLD_S:
-            return None
-        return f"the clock of this machine jumped by {self._jump[1]:+.0f} s: ages are off by that"
 
 
 def _source(name: str, *watched: Watched[Any]) -> Source:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from confluent_kafka import TopicPartition
 
 from projections.base import Partition
 from streams.admin import Broker, GroupDescription, partitions_of
+from streams.groups import OURS
 from streams.settings import Endpoints
 from streams.topics import description_id
 
 __all__ = ["BrokerReader", "BrokerReading"]
 
+T = TypeVar("T")
+
 #: How long the broker may take for a request, in seconds.
 _TIMEOUT_S = 4.0
-#: How long the settings of a topic are believed, in seconds.
+#: How long is believed what changes seldom: who is there, where logs start, settings. Seconds.
+_MEMBERS_FOR_S = 3.0
+_STARTS_FOR_S = 5.0
 _SETTINGS_FOR_S = 60.0
 
 
@@ -26,7 +32,8 @@ _SETTINGS_FOR_S = 60.0
 class BrokerReading:
     """One look. `ids` are the topics' UUIDs; `partitions` are all that there are.
 
-    `retention_ms` is -1 where a topic is kept for ever. `committed` has no group without offsets.
+    `retention_ms` is -1 where a topic is kept for ever. `committed` has the groups that committed
+    any offset, without ours: PostgreSQL knows where these stand.
     """
 
     ids: Mapping[str, str]
@@ -42,23 +49,20 @@ class BrokerReader:
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
         self._client: Broker | None = None
-        self._retention_ms: dict[str, int] = {}
-        self._settings_until = 0.0
+        self._members = _Kept[BrokerReading](_MEMBERS_FOR_S)
+        self._starts = _Kept[dict[Partition, int]](_STARTS_FOR_S)
+        self._settings = _Kept[dict[str, int]](_SETTINGS_FOR_S)
 
     def read(self) -> BrokerReading:
-        """All but the bounds. Raises UserError where the broker does not answer. Blocks."""
+        """All but the bounds. Raises UserError where the broker does not answer. Blocks.
+
+        Topics and groups are at most three seconds old, committed offsets are those of now.
+        """
         with self._broker() as broker:
-            topics = broker.describe(broker.topics())
-            groups = broker.groups()
-            committed = broker.committed(groups)
-            self._read_settings(broker, topics)
-        return BrokerReading(
-            ids={name: description_id(topic) for name, topic in topics.items()},
-            partitions=[
-                Partition(one.topic, one.partition) for one in partitions_of(topics.values())
-            ],
-            retention_ms=self._retention_ms,
-            groups=groups,
+            found = self._members.get(lambda: self._describe(broker))
+            committed = broker.committed(found.groups.keys() - OURS.keys())
+        return replace(
+            found,
             committed={
                 name: {Partition(*place): offset for place, offset in offsets.items()}
                 for name, offsets in committed.items()
@@ -67,26 +71,75 @@ class BrokerReader:
         )
 
     def bounds(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
-        """Start and end offset of those that have a leader. Raises as `read`. Blocks."""
+        """Start and end offset of those that have a leader. Raises as `read`. Blocks.
+
+        Starts are at most five seconds old.
+        """
         asked = [TopicPartition(*place) for place in partitions]
         with self._broker() as broker:
-            found = broker.all_bounds(asked, skip_unavailable=True)
-        return {Partition(*place): both for place, both in found.items()}
+            ends = {Partition(*place): end for place, end in broker.ends(asked).items()}
+            starts = self._starts.get(
+                lambda: _starts(broker, asked),
+                # It does not fit where a partition is new, or begins anew.
+                lambda kept: all(kept.get(place, end + 1) <= end for place, end in ends.items()),
+            )
+        return {place: (starts[place], end) for place, end in ends.items() if place in starts}
 
     @contextmanager
     def _broker(self) -> Iterator[Broker]:
-        """The client; another one after a failure.
+        """The client; another one after a failure, and nothing is believed any more.
 
         One that lived through a restart of the broker never describes a group again.
         """
         client = self._client or Broker(self._endpoints, _TIMEOUT_S)
         self._client = None
-        yield client
+        try:
+            yield client
+        except BaseException:
+            self._members.forget()
+            self._starts.forget()
+            raise
         self._client = client
 
-    def _read_settings(self, broker: Broker, topics: Collection[str]) -> None:
+    def _describe(self, broker: Broker) -> BrokerReading:
+        topics = broker.describe(broker.topics())
+        retention_ms = self._settings.get(
+            lambda: _retention_ms(broker, topics), lambda kept: kept.keys() >= topics.keys()
+        )
+        return BrokerReading(
+            ids={name: description_id(topic) for name, topic in topics.items()},
+            partitions=[
+                Partition(one.topic, one.partition) for one in partitions_of(topics.values())
+            ],
+            retention_ms=retention_ms,
+            groups=broker.groups(),
+            committed={},
+        )
+
+
+class _Kept(Generic[T]):
+    """What was read, for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._kept: tuple[float, T] | None = None
+
+    def get(self, read: Callable[[], T], fits: Callable[[T], bool] = lambda _: True) -> T:
+        """What is kept, if it still fits, or what is read now. Raises what reading raises."""
         now = time.monotonic()
-        if now >= self._settings_until or not self._retention_ms.keys() >= set(topics):
-            found = broker.all_settings(topics)
-            self._retention_ms = {name: int(one["retention.ms"]) for name, one in found.items()}
-            self._settings_until = now + _SETTINGS_FOR_S
+        kept = self._kept
+        if kept is None or now >= kept[0] or not fits(kept[1]):
+            kept = self._kept = now + self._seconds, read()
+        return kept[1]
+
+    def forget(self) -> None:
+        self._kept = None
+
+
+def _starts(broker: Broker, asked: Collection[TopicPartition]) -> dict[Partition, int]:
+    found = broker.starts(asked)
+    return {Partition(*place): start for place, start in found.items()}
+
+
+def _retention_ms(broker: Broker, topics: Collection[str]) -> dict[str, int]:
+    return {name: int(one["retention.ms"]) for name, one in broker.all_settings(topics).items()}

@@ -28,7 +28,9 @@ GONE_AFTER_S = EVERY + 3.0
 _KNOWN_S = 2 * 86_400.0
 _SIMULATED_KNOWN_S = 600.0
 _BACK_MS = 60_000
-_POLL_MS = 200
+#: Heartbeats are gathered for so long, by the broker as well (unless there are so many bytes).
+_GATHER_MS = 1000
+_GATHER_BYTES = 256 * 1024
 _SECOND = 1_000_000
 
 
@@ -107,7 +109,11 @@ class HeartbeatTail:
         """Connect. Raises UserError: the broker is out of reach, or lacks the topic."""
         tolerant.install()
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=endpoints.brokers, auto_offset_reset="earliest", **endpoints.kafka
+            bootstrap_servers=endpoints.brokers,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=_GATHER_MS,
+            fetch_min_bytes=_GATHER_BYTES,
+            **endpoints.kafka,
         )
         try:
             async with running(consumer):
@@ -122,7 +128,7 @@ class HeartbeatTail:
     async def read(self) -> list[Heartbeat]:
         """What has come since the last time; waits for a moment where nothing has."""
         found = []
-        for records in (await self._consumer.getmany(timeout_ms=_POLL_MS)).values():
+        for records in (await self._consumer.getmany(timeout_ms=_GATHER_MS)).values():
             for record in records:
                 try:
                     event = decode(record.value, record.headers)

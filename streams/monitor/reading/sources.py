@@ -17,6 +17,7 @@ from projections.base import Partition as Place
 from projections.database import connect
 from streams.errors import UserError
 from streams.monitor.model import Building, DeadLetters, Disk, Postgres, Table
+from streams.monitor.pace import Pace
 from streams.monitor.reading.append_times import AppendTimes
 from streams.monitor.reading.broker import BrokerReader
 from streams.monitor.reading.commits import CommitTail, Committed
@@ -109,6 +110,7 @@ class Sources:
         self._endpoints = endpoints
         self._stale_s = stale_s
         self._commits: list[Committed] = []
+        self._sessions: list[_Session] = []
         #: Set once the tails were read for the first time.
         self._heard, self._followed = asyncio.Event(), asyncio.Event()
         self._wire = _Wired(endpoints)
@@ -125,14 +127,15 @@ class Sources:
 
     def _of_database(self, name: str, read: Callable[[Connection], Awaitable[T]]) -> Watched[T]:
         session = _Session(self._endpoints.dsn, f"monitor {name}")
+        self._sessions.append(session)
         return Watched(f"database, {name}", lambda: session.ask(read))
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, endpoints: Endpoints, stale_s: float) -> AsyncIterator[Sources]:
-        """Begin to read in the background, but for positions, which `positions` reads.
+    async def open(cls, endpoints: Endpoints, stale_s: float, pace: Pace) -> AsyncIterator[Sources]:
+        """Begin to read in the background at this pace, what is costly more seldom.
 
-        It returns once each has been read, or has failed.
+        Positions are read by `positions`. It returns once each has been read, or has failed.
         """
         found = cls(endpoints, stale_s)
         await found._remember_feeds()
@@ -144,7 +147,7 @@ class Sources:
         }
         await asyncio.gather(*(one.refresh(_FIRST_S) for one in slowly))
         works = [
-            *(one.run(every) for one, every in slowly.items()),
+            *(one.run(pace, at_least) for one, at_least in slowly.items()),
             _reopening(found._follow_heartbeats, "heartbeats"),
             _reopening(found._follow_commits, "commits"),
         ]
@@ -160,8 +163,9 @@ class Sources:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             positions: list[Watched[Any]] = [found.broker, found.checkpoints, found.bounds]
-            for one in [*positions, *slowly]:
-                one.stop()
+            for session in found._sessions:
+                session.close()
+            await asyncio.gather(*(one.stop() for one in [*positions, *slowly]))
             await found._wire.close()
 
     async def positions(self) -> None:
@@ -262,6 +266,11 @@ class _Session:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._dsn, self._name, _SESSION)
         return await read(self._connection)
+
+    def close(self) -> None:
+        """Hang up, even while it is asked: the server ends that by its time limit."""
+        if self._connection is not None:
+            self._connection.pgconn.finish()
 
 
 class _Wired:

@@ -12,6 +12,7 @@ import structlog
 
 from projections.errors import Refusal
 from streams.errors import UserError
+from streams.monitor.pace import Pace
 
 __all__ = ["Watched"]
 
@@ -63,17 +64,18 @@ class Watched(Generic[T]):
         else:
             self._failed(f"no answer for {within:g} s")
 
-    async def run(self, every: float) -> None:
-        """Refresh every so many seconds until cancelled."""
+    async def run(self, pace: Pace, at_least: float) -> None:
+        """Refresh at this pace, but no more often than each `at_least` seconds, until cancelled."""
         while True:
             started = time.monotonic()
             await self.refresh(_PATIENCE_S)
-            await asyncio.sleep(max(0.05, started + every - time.monotonic()))
+            await pace.next(started, at_least)
 
-    def stop(self) -> None:
-        """Wait for nothing any more."""
+    async def stop(self) -> None:
+        """End a read that has not ended."""
         if self._reading is not None:
             self._reading.cancel()
+            await asyncio.wait({self._reading})
 
     def _take(self, task: asyncio.Future[T]) -> None:
         error = task.exception()

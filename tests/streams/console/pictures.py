@@ -166,12 +166,17 @@ class Scripted:
 
     def __init__(self, first: Picture | None = None) -> None:
         self.latest = first
+        self.paces: list[float] = []
         self._shown = asyncio.Event()
 
     async def next(self) -> Picture:
         await self._shown.wait()
         assert self.latest is not None
         return self.latest
+
+    def change_pace(self, every: float) -> None:
+        """Keep what was wanted."""
+        self.paces.append(every)
 
     def show(self, picture: Picture) -> None:
         """What is the newest from now on."""

@@ -17,6 +17,10 @@ from tests.streams.console.pictures import picture
 from tests.streams.console.test_document import applied
 
 
+def ignore(watched: bool) -> None:
+    """For a hub that nobody asks who watches."""
+
+
 class Page:
     """What a browser makes of the frames that it was sent."""
 
@@ -47,7 +51,7 @@ class Page:
 
 
 async def test_a_page_gets_a_snapshot_then_what_changed() -> None:
-    hub = Hub({"version": "x"})
+    hub = Hub({"version": "x"}, ignore)
     hub.publish(picture(0))
     async with aclosing(hub.frames()) as frames:
         page = Page(frames)
@@ -61,7 +65,7 @@ async def test_a_page_gets_a_snapshot_then_what_changed() -> None:
 
 
 async def test_a_page_that_comes_before_the_first_picture_gets_it_once_there_is_one() -> None:
-    hub = Hub({})
+    hub = Hub({}, ignore)
     async with aclosing(hub.frames()) as frames:
         page = Page(frames)
         await page.read()
@@ -74,7 +78,7 @@ async def test_a_page_that_comes_before_the_first_picture_gets_it_once_there_is_
 async def test_a_picture_is_encoded_once_however_many_pages_there_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hub = Hub({})
+    hub = Hub({}, ignore)
     hub.publish(picture(0))
     streams = [hub.frames() for _ in range(10)]
     pages = [Page(frames) for frames in streams]
@@ -99,7 +103,7 @@ async def test_a_picture_is_encoded_once_however_many_pages_there_are(
 
 
 async def test_a_slow_page_skips_to_a_snapshot_and_goes_on() -> None:
-    hub = Hub({})
+    hub = Hub({}, ignore)
     hub.publish(picture(0))
     async with aclosing(hub.frames()) as frames:
         page = Page(frames)
@@ -115,7 +119,7 @@ async def test_a_slow_page_skips_to_a_snapshot_and_goes_on() -> None:
 
 
 async def test_a_page_a_little_late_gets_all_that_it_missed() -> None:
-    hub = Hub({})
+    hub = Hub({}, ignore)
     hub.publish(picture(0))
     async with aclosing(hub.frames()) as frames:
         page = Page(frames)
@@ -126,11 +130,38 @@ async def test_a_page_a_little_late_gets_all_that_it_missed() -> None:
         assert page.events[2:] == ["delta"] * 3
 
 
+async def test_a_page_that_comes_after_others_have_left_gets_what_is_new_since() -> None:
+    hub = Hub({}, ignore)
+    hub.publish(picture(0))
+    async with aclosing(hub.frames()) as frames:
+        await Page(frames).read()
+    hub.publish(picture(1))
+    hub.publish(picture(2))
+    async with aclosing(hub.frames()) as frames:
+        page = Page(frames)
+        await page.read()
+        hub.publish(picture(3))
+        await page.read()
+        assert page.events == ["about", "snapshot", "delta"]
+        assert page.document == orjson.loads(orjson.dumps(document(picture(3))))
+
+
+async def test_the_source_hears_of_the_first_page_and_when_the_last_one_has_left() -> None:
+    heard: list[bool] = []
+    hub = Hub({}, heard.append)
+    async with aclosing(hub.frames()) as first, aclosing(hub.frames()) as second:
+        await anext(first)
+        await anext(second)
+        await first.aclose()
+        assert False not in heard
+    assert (heard[0], heard[-1]) == (True, False)
+
+
 async def test_without_news_pages_are_told_that_the_connection_lives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stream, "_QUIET", 0.01)
-    async with aclosing(Hub({}).frames()) as frames:
+    async with aclosing(Hub({}, ignore).frames()) as frames:
         page = Page(frames)
         await page.read()
         await page.read()
@@ -138,7 +169,7 @@ async def test_without_news_pages_are_told_that_the_connection_lives(
 
 
 async def test_closing_ends_every_stream_and_a_page_that_leaves_is_forgotten() -> None:
-    hub = Hub({})
+    hub = Hub({}, ignore)
     streams = [hub.frames() for _ in range(2)]
     for frames in streams:
         await anext(frames)

@@ -87,7 +87,7 @@ def test_records_that_were_deleted_do_not_count_as_lag() -> None:
 
 
 def test_without_the_database_nothing_is_said_of_ours() -> None:
-    assert LagTracker().groups(look(committed={"tickertape-prices": {TICKS: 20}}), {}) == []
+    assert LagTracker().groups(look(), {}) == []
 
 
 def test_a_checkpoint_of_another_topic_of_that_name_is_told() -> None:

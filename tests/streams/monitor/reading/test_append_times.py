@@ -1,52 +1,24 @@
-"""Append times, sizes and bounds, asked of the real broker."""
+"""Append times and sizes, asked of the real broker."""
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from projections.base import Partition
 from streams.errors import UserError
 from streams.monitor.reading.append_times import AppendTimes
-from streams.monitor.reading.broker import BrokerReader
 from streams.monitor.reading.log_dirs import read_log_dirs
 from streams.monitor.reading.wire import Wire
-from streams.settings import Endpoints
+from tests.streams.monitor.reading.topics import endpoints, fill, make_topic
 
 
 @pytest.fixture
 async def wire(brokers: str) -> AsyncIterator[Wire]:
     async with Wire.open(endpoints(brokers)) as found:
         yield found
-
-
-def endpoints(brokers: str) -> Endpoints:
-    return Endpoints(brokers, {}, "", True, True)
-
-
-async def make_topic(brokers: str, stamp: str, partitions: int = 3) -> str:
-    name = f"times-{secrets.token_hex(4)}"
-    config = {"message.timestamp.type": stamp}
-    admin = AdminClient({"bootstrap.servers": brokers})
-    future = admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name]
-    await asyncio.to_thread(future.result)
-    return name
-
-
-async def fill(brokers: str, topic: str, count: int, *, size: int = 50, **options: object) -> None:
-    """Batches of ten records or so in each partition."""
-    async with AIOKafkaProducer(bootstrap_servers=brokers, **options) as producer:
-        for number in range(count):
-            await producer.send(
-                topic, bytes(size), partition=number % 3, timestamp_ms=1000 + number
-            )
-            if number % 30 == 29:
-                await producer.flush()
 
 
 async def as_consumed(brokers: str, topic: str) -> dict[tuple[Partition, int], int]:
@@ -121,29 +93,3 @@ async def test_the_brokers_tell_what_each_partition_takes_and_what_is_left(
     assert all(100_000 <= size < 150_000 for size in sizes)
     [folder] = found.folders
     assert 0 < folder.free <= folder.total
-
-
-async def test_bounds_are_read_of_what_is_there(brokers: str) -> None:
-    topic = await make_topic(brokers, "LogAppendTime")
-    await fill(brokers, topic, 30)
-    reader = BrokerReader(endpoints(brokers))
-    asked = [Partition(topic, 0), Partition(topic, 2), Partition("no-such-topic", 0)]
-    found = await asyncio.to_thread(reader.bounds, asked)
-    assert found == {Partition(topic, 0): (0, 10), Partition(topic, 2): (0, 10)}
-
-
-async def test_a_group_is_read_with_its_offsets_and_owners(brokers: str) -> None:
-    topic = await make_topic(brokers, "LogAppendTime")
-    await fill(brokers, topic, 30)
-    group = f"group-{topic}"
-    async with AIOKafkaConsumer(
-        topic, bootstrap_servers=brokers, group_id=group, enable_auto_commit=False, client_id="me"
-    ) as consumer:
-        await consumer.getmany(timeout_ms=5000)
-        await consumer.commit({TopicPartition(topic, 1): 7})
-        found = await asyncio.to_thread(BrokerReader(endpoints(brokers)).read)
-    assert found.committed[group] == {Partition(topic, 1): 7}
-    assert found.groups[group].members == 1
-    assert found.groups[group].owners == {(topic, number): "me@127.0.0.1" for number in range(3)}
-    assert found.retention_ms[topic] > 0
-    assert Partition(topic, 2) in found.partitions
