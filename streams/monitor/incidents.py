@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from streams.monitor.model import Incident, Level
+from streams.monitor.sentences import clock
 from streams.monitor.symptoms import Symptom
 
 __all__ = ["Action", "Book", "Change", "causes_of"]
@@ -97,13 +98,18 @@ class Book:
         """
         self._entries = {one.cause: _Entry(one, now, _QUIET_S, now, one.level) for one in known}
         self._is_patient = is_patient
+        self._looked = now
         #: Since when each symptom is there without a pause, by its node and the text's beginning.
         self._since: dict[tuple[str, str], int] = {}
 
     @property
     def open(self) -> list[Incident]:
         """The worst first, then the oldest."""
-        found = [one.incident for one in self._entries.values() if one.incident.closed is None]
+        found = [
+            one.incident if one.last_seen == self._looked else _away(one)
+            for one in self._entries.values()
+            if one.incident.closed is None
+        ]
         return sorted(found, key=lambda one: (-one.level, one.opened))
 
     def take(self, symptoms: Sequence[Symptom], facts: Mapping[str, str], now: int) -> list[Change]:
@@ -111,6 +117,7 @@ class Book:
 
         `facts` has a sentence for nodes that are well, which tells what a cause does not concern.
         """
+        self._looked = now
         lasting = self._lasting(symptoms, now)
         changes = []
         for cause, some in causes_of(lasting).items():
@@ -165,6 +172,12 @@ class Book:
         if quiet_s >= max(_BACK_WITHIN_S, entry.quiet_s):
             del self._entries[entry.incident.cause]
         return []
+
+
+def _away(entry: _Entry) -> Incident:
+    """What is not seen now, and may come back."""
+    text = f"not seen since {clock(entry.last_seen)}: over, if not again for {entry.quiet_s:.0f} s"
+    return replace(entry.incident, symptoms=(*entry.incident.symptoms, text))
 
 
 def _facts_of(some: Sequence[Symptom], facts: Mapping[str, str]) -> list[str]:

@@ -23,8 +23,9 @@ T = TypeVar("T")
 #: How long the broker may take for a request, in seconds.
 _TIMEOUT_S = 4.0
 #: How long is believed what changes seldom: who is there, where logs start, settings. Seconds.
-_MEMBERS_FOR_S = 3.0
-_STARTS_FOR_S = 5.0
+#: Who looks each five seconds reads the first two each time.
+_MEMBERS_FOR_S = 4.5
+_STARTS_FOR_S = 4.5
 _SETTINGS_FOR_S = 60.0
 
 
@@ -56,7 +57,7 @@ class BrokerReader:
     def read(self) -> BrokerReading:
         """All but the bounds. Raises UserError where the broker does not answer. Blocks.
 
-        Topics and groups are at most three seconds old, committed offsets are those of now.
+        Topics and groups are at most five seconds old, committed offsets are those of now.
         """
         with self._broker() as broker:
             found = self._members.get(lambda: self._describe(broker))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from projections import PROJECTIONS
 from streams.connectors.kalshi.delivery import venue_of
@@ -12,7 +13,7 @@ from streams.monitor.reading.feeds import GONE
 from streams.monitor.sentences import clock, span
 from streams.monitor.symptoms.base import SECOND, STORES, Symptom
 
-__all__ = ["follows", "of_feed", "of_source"]
+__all__ = ["follows", "of_feeds", "of_source"]
 
 #: States of a feed that are as somebody wants them.
 _QUIET = {"standby", "stopped"}
@@ -32,8 +33,51 @@ def follows(service: str) -> tuple[tuple[str, str], ...]:
     return (("price.ticks", feed.replace("-", "_")),)
 
 
-def of_feed(feed: Feed, picture: Picture) -> Iterator[Symptom]:
-    if feed.state in _QUIET or (feed.state == GONE and _is_worker(feed)):
+def of_feeds(picture: Picture) -> Iterator[Symptom]:
+    """Of each feed; and of a venue that has several, one that explains them."""
+    by_venue: dict[str, list[Feed]] = {}
+    for feed in picture.feeds:
+        if feed.state not in _QUIET:
+            by_venue.setdefault(_venue_of(feed), []).append(feed)
+    for venue, feeds in by_venue.items():
+        ill = [(feed, one) for feed in feeds for one in _of_feed(feed, picture)]
+        if len(feeds) == 1 or not ill:
+            yield from (one for _, one in ill)
+            continue
+        explained = _of_venue(venue, ill, len(feeds))
+        yield explained
+        yield from (replace(one, causes=(*one.causes, explained.node)) for _, one in ill)
+
+
+def _venue_of(feed: Feed) -> str:
+    """Whom it hears from, or what worker it is."""
+    name, _, owner = feed.service.removeprefix("producer/").partition("@")
+    if not owner:
+        return name
+    # A simulated venue is one program, whatever it plays.
+    return "simulated" if owner.startswith("simulated/") else venue_of(owner)
+
+
+def _of_venue(venue: str, ill: Sequence[tuple[Feed, Symptom]], feeds: int) -> Symptom:
+    symptoms = [one for _, one in ill]
+    text = symptoms[0].text
+    if len(ill) > 1:
+        states = {feed.state for feed, _ in ill}
+        state = states.pop() if len(states) == 1 else "not well"
+        state = "connected, without a frame" if state == "connected" else state
+        text = f"{venue}: {len(ill)} of its {feeds} feeds {state}"
+    return Symptom(
+        f"feeds/{venue}",
+        max(one.level for one in symptoms),
+        min(one.since for one in symptoms),
+        text,
+        symptoms[0].causes,
+        min(one.patience_s for one in symptoms),
+    )
+
+
+def _of_feed(feed: Feed, picture: Picture) -> Iterator[Symptom]:
+    if feed.state == GONE and _is_worker(feed):
         return  # of a worker that is gone, its groups tell more
     name = feed.service.partition("/")[2]
     node = f"feed/{name}"
@@ -90,6 +134,7 @@ def of_source(source: Freshness, picture: Picture) -> Iterator[Symptom]:
     readers = [name for name, one in PROJECTIONS.items() if source.topic in one.topics]
     causes = (
         *STORES,
+        *(f"feeds/{_venue_of(one)}" for one in followers),
         *(f"feed/{one.service.partition('/')[2]}" for one in followers),
         *(f"projection/{name}" for name in readers),
     )

@@ -69,6 +69,19 @@ def test_it_is_closed_after_a_quiet_time_as_of_when_it_was_last_seen() -> None:
     assert book.open == []
 
 
+def test_what_is_not_seen_now_says_since_when_and_when_it_is_over() -> None:
+    book = Book()
+    book.take([FEED], {}, NOW)
+    book.take([], {}, after(2))
+    [kept] = book.open
+    assert kept.symptoms == (
+        FEED.text,
+        "not seen since 00:53:20: over, if not again for 15 s",
+    )
+    book.take([FEED], {}, after(4))
+    assert [one.symptoms for one in book.open] == [(FEED.text,)]
+
+
 def test_what_flickers_stays_one_open_incident() -> None:
     book = Book()
     changes = [

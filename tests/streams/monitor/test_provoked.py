@@ -66,9 +66,12 @@ def is_caught_up(picture: Picture) -> bool:
 
 
 async def settled(watch: Watch) -> None:
-    """Until the worker owns its partitions and has projected something."""
+    """Until the worker has projected something, and the end of the one before is over."""
     await asyncio.sleep(4)  # what moved before was moved by the worker of an earlier test
-    await watch.until("a worker that has caught up", is_caught_up)
+    await watch.until(
+        "a worker that has caught up, and no incident",
+        lambda seen: is_caught_up(seen) and not seen.incidents,
+    )
 
 
 async def test_a_worker_that_is_stopped(place: Site, watch: Watch, worker: Command) -> None:

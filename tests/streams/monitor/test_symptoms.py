@@ -9,6 +9,7 @@ from streams.monitor.model import (
     Account,
     DeadLetters,
     Disk,
+    Feed,
     Level,
     Picture,
     Postgres,
@@ -55,6 +56,54 @@ def test_when_ticks_stop_it_is_one_incident_of_the_feed() -> None:
         "marks of 3 active trades stale since 00:52:39",
     ]
     assert list(causes_of(found(seen))) == ["feed/coinbase"]
+
+
+def kalshi(name: str, **values: Any) -> Feed:
+    return feed(f"producer/kalshi-{name}@kalshi/prod/main", **values)
+
+
+def test_the_feeds_of_one_venue_that_do_not_get_through_are_one_incident() -> None:
+    refused = {"state": "connecting", "since": NOW - 8 * SECOND, "detail": "refused"}
+    seen = picture(
+        feeds=[kalshi("account", **refused), kalshi("books", **refused), kalshi("market")],
+        freshness=[source("kalshi:KXBTCD", 61.0, topic="kalshi.market")],
+    )
+    assert texts(seen) == [
+        "kalshi: 2 of its 3 feeds connecting",
+        "kalshi-account@kalshi/prod/main: connecting since 00:53:12: refused",
+        "kalshi-books@kalshi/prod/main: connecting since 00:53:12: refused",
+        "kalshi:KXBTCD: newest event 61 s old",
+    ]
+    assert list(causes_of(found(seen))) == ["feeds/kalshi"]
+
+
+def test_of_several_feeds_that_fail_in_different_ways_each_says_how() -> None:
+    seen = picture(feeds=[kalshi("account", state="crashed"), kalshi("books", state="starting")])
+    assert texts(seen)[0] == "kalshi: 2 of its 2 feeds not well"
+    assert list(causes_of(found(seen))) == ["feeds/kalshi"]
+
+
+def test_one_feed_of_several_is_named_itself() -> None:
+    seen = picture(feeds=[kalshi("account", state="crashed"), kalshi("books"), feed()])
+    first, second = texts(seen)
+    assert first == second == "kalshi-account@kalshi/prod/main: crashed at 23:53:20"
+    assert list(causes_of(found(seen))) == ["feeds/kalshi"]
+
+
+def test_a_demo_venue_is_not_the_real_one() -> None:
+    demo = feed("producer/kalshi-books@kalshi/demo/main", state="crashed")
+    seen = picture(feeds=[kalshi("account", state="crashed"), demo])
+    assert sorted(causes_of(found(seen))) == [
+        "feed/kalshi-account@kalshi/prod/main",
+        "feed/kalshi-books@kalshi/demo/main",
+    ]
+
+
+def test_what_a_broker_takes_with_it_is_not_the_venues_fault() -> None:
+    away = Source("broker", False, NOW, "no answer")
+    gone = {"state": "gone", "heard": NOW - 20 * SECOND}
+    seen = picture(sources=[away], feeds=[kalshi("account", **gone), kalshi("books", **gone)])
+    assert list(causes_of(found(seen))) == ["broker"]
 
 
 def test_all_that_a_venue_lets_grow_old_is_one_incident() -> None:
