@@ -97,6 +97,8 @@ def _shown(value: Any) -> Any:
 
 
 def _scalar(value: str | float) -> str | float:
+    if isinstance(value, Status):
+        return value.name
     if isinstance(value, Enum):
-        return value.name if isinstance(value, Status) else value.value
+        return str(value) if isinstance(value, str) else int(value)
     return round(value, 3) if isinstance(value, float) else value

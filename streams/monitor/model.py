@@ -113,6 +113,7 @@ class Feed:
 
     `state` is the heartbeat's; `gone` where no heartbeat came for long. `heard` is when that was.
     `crash_loop` is how often it crashed in quick succession, where that is a crash loop.
+    `usual_frames_per_second` is as of the last minute or so.
     """
 
     service: str
@@ -124,6 +125,7 @@ class Feed:
     heard: int
     last_frame: int | None
     frames_per_second: float
+    usual_frames_per_second: float
     events: int
     reconnects: int
     gaps: int

@@ -14,12 +14,13 @@ Expirer({}"", sink)
 Executor({}"simulated/demo/a/0", exchange)
 Simulation({}"simulated/demo/a/0", 1, 2)
 Webhook({}"http://localhost/", client)
+DeadMan({}"http://localhost/", client, lambda: None, lambda: 0)
 """
 IMPORTS = """
 from httpx import AsyncClient
 from streams.expirer import Expirer, Sink
 from streams.live import Live
-from streams.monitor.telling.alerts import Webhook
+from streams.monitor.telling.alerts import DeadMan, Webhook
 from streams.simulated.kalshi.exchange import Exchange
 from streams.simulated.kalshi.executor import Executor
 from streams.simulated.kalshi.simulation import Simulation
@@ -28,7 +29,7 @@ SIGNATURE = "def act(sink: Sink, exchange: Exchange, client: AsyncClient) -> Non
 
 
 def lines(right: str) -> list[str]:
-    return ACTING.format(*[right] * 4).split("\n")[1:-1]
+    return ACTING.format(*[right] * 5).split("\n")[1:-1]
 
 
 def test_a_consumer_that_acts_cannot_be_made_without_the_right_to(tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_a_consumer_that_acts_cannot_be_made_without_the_right_to(tmp_path: Path
     told = checked.stdout.splitlines()
     first = code.index(body[0]) + 1
     wrong = {int(line.split(":")[1]) for line in told if ": error:" in line}
-    assert wrong == set(range(first, first + 12)), checked.stdout + checked.stderr
+    assert wrong == set(range(first, first + 15)), checked.stdout + checked.stderr
 
 
 def run(*code: str) -> str:
@@ -74,6 +75,16 @@ def test_a_process_that_replays_can_make_no_producer() -> None:
     ]
     assert "PurposeError: this process is replaying" in run("replaying()", *make)
     assert "PurposeError: this process is live" in run(*make, "replaying()")
+
+
+def test_a_process_that_replays_can_tell_of_no_restarts() -> None:
+    make = [
+        "from pathlib import Path",
+        "from streams.settings import Endpoints",
+        "from streams.up.telling import Teller",
+        "Teller(Endpoints('127.0.0.1:1', {}, '', True, True), Path('unused.log'))",
+    ]
+    assert "PurposeError: this process is replaying" in run("replaying()", *make)
 
 
 def test_a_process_in_which_something_may_act_cannot_replay() -> None:

@@ -39,7 +39,7 @@ _BACK_S = 900.0
 _LOOK_S = 1.0
 #: The broker gathers records for a fetch for so long (milliseconds), unless there are so many
 #: bytes: else each single commit on a cluster would cost an answer.
-_GATHER_MS = 1000
+_GATHER_MS = 500
 _GATHER_BYTES = 256 * 1024
 #: So many records are read at once, and so many times in one go; other tasks run in between.
 _AT_ONCE = 5_000

@@ -27,9 +27,11 @@ GONE_AFTER_S = EVERY + 3.0
 #: How long one is known that has stopped, or is gone, and which no other has replaced.
 _KNOWN_S = 2 * 86_400.0
 _SIMULATED_KNOWN_S = 600.0
+#: What is usual follows what is by a twelfth each heartbeat: about a minute's mean.
+_USUAL_BEATS = 12
 _BACK_MS = 60_000
 #: Heartbeats are gathered for so long, by the broker as well (unless there are so many bytes).
-_GATHER_MS = 1000
+_GATHER_MS = 500
 _GATHER_BYTES = 256 * 1024
 _SECOND = 1_000_000
 
@@ -39,6 +41,7 @@ class Feeds:
 
     def __init__(self) -> None:
         self._newest: dict[tuple[str, str], Heartbeat] = {}
+        self._usual: dict[tuple[str, str], float] = {}
 
     def take(self, beat: Heartbeat) -> None:
         """Take a heartbeat in; an older one than is known changes nothing."""
@@ -46,6 +49,9 @@ class Feeds:
         known = self._newest.get(key)
         if known is None or known.time <= beat.time:
             self._newest[key] = beat
+            rate = float(beat.frames_per_second)
+            usual = self._usual.get(key, rate)
+            self._usual[key] = usual + (rate - usual) / _USUAL_BEATS
 
     def seen(self, now: int) -> list[Feed]:
         """Each service as it does at `now`: all instances that live, else the last one that did.
@@ -53,8 +59,8 @@ class Feeds:
         What has ended stays known for some days, for what was stopped is not to be missed.
         """
         by_service: dict[str, list[Feed]] = {}
-        for beat in self._newest.values():
-            by_service.setdefault(beat.service, []).append(_feed(beat, now))
+        for key, beat in self._newest.items():
+            by_service.setdefault(beat.service, []).append(_feed(beat, self._usual[key], now))
         found = [
             one
             for some in by_service.values()
@@ -63,6 +69,7 @@ class Feeds:
         ]
         here = {(one.service, one.instance) for one in found}
         self._newest = {key: beat for key, beat in self._newest.items() if key in here}
+        self._usual = {key: rate for key, rate in self._usual.items() if key in here}
         return sorted(found, key=lambda one: (one.service, one.instance))
 
 
@@ -75,7 +82,7 @@ def _known_for_s(feed: Feed) -> float:
     return _SIMULATED_KNOWN_S if "@simulated/" in feed.service else _KNOWN_S
 
 
-def _feed(beat: Heartbeat, now: int) -> Feed:
+def _feed(beat: Heartbeat, usual: float, now: int) -> Feed:
     is_gone = beat.state != "stopped" and now - beat.time > GONE_AFTER_S * _SECOND
     return Feed(
         service=beat.service,
@@ -87,6 +94,7 @@ def _feed(beat: Heartbeat, now: int) -> Feed:
         heard=beat.time,
         last_frame=beat.last_frame,
         frames_per_second=float(beat.frames_per_second),
+        usual_frames_per_second=usual,
         events=beat.events,
         reconnects=beat.reconnects,
         gaps=beat.gaps,

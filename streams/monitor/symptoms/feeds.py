@@ -17,6 +17,11 @@ __all__ = ["follows", "of_feeds", "of_source"]
 
 #: States of a feed that are as somebody wants them.
 _QUIET = {"standby", "stopped"}
+#: A feed that has so many frames a second is silent after fewer seconds than its sources are old,
+#: if its last heartbeat lacked frames as well: between two of these the newest is not known.
+_BUSY_PER_S = 5.0
+_BUSY_WARN_S = 8.0
+_BUSY_BEAT_S = 3.0
 
 
 def follows(service: str) -> tuple[tuple[str, str], ...]:
@@ -117,8 +122,12 @@ def _silence(feed: Feed, picture: Picture) -> tuple[float, float] | None:
     ]
     if not followed:
         return None
-    age_s = (picture.taken - (feed.last_frame or feed.since)) / SECOND
+    last = feed.last_frame or feed.since
+    age_s = (picture.taken - last) / SECOND
     warn = min(source.warn_s for source in followed)
+    beat_s = (feed.heard - last) / SECOND
+    if feed.usual_frames_per_second >= _BUSY_PER_S and beat_s >= _BUSY_BEAT_S:
+        warn = min(warn, _BUSY_WARN_S)
     return (age_s, min(source.critical_s for source in followed)) if age_s >= warn else None
 
 

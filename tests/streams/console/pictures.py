@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -14,8 +13,6 @@ from streams.monitor.model import (
     Building,
     DeadLetters,
     Disk,
-    Feed,
-    Freshness,
     Group,
     Host,
     Incident,
@@ -29,79 +26,7 @@ from streams.monitor.model import (
     Topic,
     Trend,
 )
-
-#: 2026-11-30 18:02:11 UTC, in microseconds.
-TAKEN = 1_796_061_731_000_000
-_SECOND = 1_000_000
-
-
-def partition(
-    topic: str = "price.ticks", number: int = 0, *, lag: int = 0, state: State = State.OK
-) -> Partition:
-    """A partition that is this far behind, two hundredths of a second for each record."""
-    return Partition(
-        topic=topic,
-        partition=number,
-        current=1000,
-        start=0,
-        end=1000 + lag,
-        lag=lag,
-        lag_s=lag * 0.02,
-        owner="host/4000",
-        moved=TAKEN - _SECOND,
-        hours_left=None,
-        state=state,
-        burrow=Status.OK if state is State.OK else Status.STALL,
-    )
-
-
-def group(projection: str | None, partitions: Sequence[Partition], name: str = "") -> Group:
-    """A group whose figures follow from its partitions."""
-    state = next((one.state for one in partitions if one.state is not State.OK), State.OK)
-    return Group(
-        name=name or f"tickertape.{projection}",
-        projection=projection,
-        kafka_state="Stable",
-        members=1,
-        partitions=partitions,
-        lag=sum(one.lag for one in partitions),
-        lag_s=max(one.lag_s or 0.0 for one in partitions),
-        consumed=812.0,
-        arriving=815.0,
-        trend=Trend.STEADY,
-        catch_up_s=0.0,
-        state=state,
-        burrow=Status.OK if state is State.OK else Status.STALL,
-    )
-
-
-def freshness(source: str, age: float, level: Level = Level.OK) -> Freshness:
-    """A source of price.ticks whose newest event is this old."""
-    newest = TAKEN - int(age * _SECOND)
-    return Freshness("price.ticks", source, newest, age, 15.0, 30.0, 60.0, True, level)
-
-
-def feed(name: str, rate: float) -> Feed:
-    """A producer's feed that works."""
-    return Feed(
-        service=f"producer/{name}",
-        instance="host/3000/1",
-        state="connected",
-        since=TAKEN - 3600 * _SECOND,
-        detail=None,
-        crash_loop=None,
-        heard=TAKEN - 2 * _SECOND,
-        last_frame=TAKEN - _SECOND // 2,
-        frames_per_second=rate,
-        events=100_000,
-        reconnects=1,
-        gaps=0,
-        unparsed=0,
-        clock_skew_s=0.012,
-        cpu_percent=3.2,
-        memory=61_000_000,
-    )
-
+from tests.streams.monitor.pictures import NOW, SECOND, feed, group, partition, source
 
 INCIDENT = Incident(
     id="feed:kraken",
@@ -109,20 +34,24 @@ INCIDENT = Incident(
     level=Level.CRITICAL,
     title="kraken: connected, no frame for 41 s",
     symptoms=("kraken:BTC-USD: newest price 41 s old", "marks of 3 active trades stale"),
-    opened=TAKEN - 41 * _SECOND,
+    opened=NOW - 41 * SECOND,
 )
 
 
 def picture(number: int = 0, **fields: Any) -> Picture:
     """A system where all is well, `number` seconds later, but for these fields."""
     values: dict[str, Any] = {
-        "taken": TAKEN + number * _SECOND,
-        "sources": [Source("broker", True, TAKEN, None), Source("database", True, TAKEN, None)],
+        "taken": NOW + number * SECOND,
+        "sources": [Source("broker", True, NOW, None), Source("database", True, NOW, None)],
         "groups": [
-            group("prices", [partition(number=at, lag=number % 3) for at in range(4)]),
-            group("market", [partition("kalshi.market")]),
-            group("account", [partition("kalshi.account"), partition("trade.commands")]),
-            group(None, [partition()], name="someone-elses"),
+            group(*(partition(partition=at, lag=number % 3) for at in range(4))),
+            group(partition(topic="kalshi.market"), projection="market"),
+            group(
+                partition(topic="kalshi.account"),
+                partition(topic="trade.commands"),
+                projection="account",
+            ),
+            group(projection=None, name="someone-elses"),
         ],
         "topics": [
             Topic("price.ticks", 4, 100_000 + 812 * number, 812.0, 18_000_000),
@@ -130,11 +59,11 @@ def picture(number: int = 0, **fields: Any) -> Picture:
             Topic("kalshi.account", 4, 500, 2.0, 90_000),
             Topic("trade.commands", 4, 50, None, None),
         ],
-        "feeds": [feed("coinbase", 410.0), feed("kraken", 120.0), feed("kalshi-market", 96.0)],
-        "freshness": [freshness("coinbase:BTC-USD", 1.2), freshness("kraken:BTC-USD", 3.1)],
+        "feeds": [feed(f"producer/{name}") for name in ("coinbase", "kraken", "kalshi-market")],
+        "freshness": [source("coinbase:BTC-USD", 1.2), source("kraken:BTC-USD", 3.1)],
         "accounts": [Account("kalshi/prod/main/0", 0, 0, "0", 3, 0, None)],
         "tables": [Table("prices", "price_history", 812_000_000, 2_300_000)],
-        "building": [Building("prices", 4, "rebuild", TAKEN - 60 * _SECOND, 42_000, 90_000)],
+        "building": [Building("prices", 4, "rebuild", NOW - 60 * SECOND, 42_000, 90_000)],
         "postgres": Postgres(23, 100, 0, None, 0.0, 4.2, "vacuum", 1, 16_000, 120, 12_300, 0.998),
         "database_bytes": 3_100_000,
         "host": Host(31.5, 9_800_000_000, 25_000_000_000, 1.2),
@@ -148,14 +77,17 @@ def troubled(number: int = 0) -> Picture:
     return picture(
         number,
         groups=[
-            group("prices", [partition(number=at) for at in range(4)]),
-            group("market", [partition("kalshi.market", lag=4000, state=State.STUCK)]),
+            group(*(partition(partition=at) for at in range(4))),
+            group(
+                partition(topic="kalshi.market", lag=4000, lag_s=80.0, state=State.STUCK),
+                projection="market",
+            ),
         ],
         freshness=[
-            freshness("coinbase:BTC-USD", 1.2),
-            freshness("kraken:BTC-USD", 41.0 + number, Level.CRITICAL),
+            source("coinbase:BTC-USD", 1.2),
+            source("kraken:BTC-USD", 41.0 + number, level=Level.CRITICAL),
         ],
-        dead_letters=[DeadLetters("prices", "price: must be positive", 3, TAKEN)],
+        dead_letters=[DeadLetters("prices", "price: must be positive", 3, NOW)],
         incidents=[INCIDENT],
         level=Level.CRITICAL,
     )

@@ -60,6 +60,7 @@ def feed(service: str = "producer/coinbase", **fields: Any) -> Feed:
         heard=NOW - SECOND,
         last_frame=NOW - SECOND,
         frames_per_second=10.0,
+        usual_frames_per_second=10.0,
         events=1000,
         reconnects=0,
         gaps=0,

@@ -17,6 +17,7 @@ from streams.monitor.model import (
     State,
     Trend,
 )
+from streams.monitor.sentences import span
 from streams.monitor.symptoms import Symptom, follows, symptoms
 from streams.monitor.thresholds import Thresholds
 from tests.streams.monitor.pictures import NOW, SECOND, feed, group, partition, picture, source
@@ -56,6 +57,32 @@ def test_when_ticks_stop_it_is_one_incident_of_the_feed() -> None:
         "marks of 3 active trades stale since 00:52:39",
     ]
     assert list(causes_of(found(seen))) == ["feed/coinbase"]
+
+
+def silence(**fields: Any) -> list[str]:
+    """Of a feed whose prices are not old yet."""
+    return texts(picture(feeds=[feed(**fields)], freshness=[source(age_s=9.0)]))
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "unheard_s", "usual", "is_told"),
+    [
+        (8.0, 5.0, 5.0, True),
+        (7.9, 4.9, 5.0, False),
+        (8.0, 5.1, 5.0, False),  # frames came until 2.9 s before the heartbeat
+        (14.0, 1.0, 4.9, False),
+        (15.0, 1.0, 4.9, True),
+    ],
+)
+def test_a_busy_feed_is_silent_before_its_prices_are_old(
+    silent_s: float, unheard_s: float, usual: float, is_told: bool
+) -> None:
+    found = silence(
+        last_frame=NOW - int(silent_s * SECOND),
+        heard=NOW - int(unheard_s * SECOND),
+        usual_frames_per_second=usual,
+    )
+    assert found == (["coinbase: connected, no frame for " + span(silent_s)] if is_told else [])
 
 
 def kalshi(name: str, **values: Any) -> Feed:

@@ -74,6 +74,17 @@ def test_runs_of_simulated_accounts_are_known_for_minutes() -> None:
     assert states(beat(601, service=service)) == []
 
 
+def test_what_is_usual_outlasts_a_minute_of_silence() -> None:
+    feeds = Feeds()
+    usual = []
+    for at in range(60, 0, -5):
+        rate = 12 if at > 30 else 0
+        feeds.take(beat(at, frames_per_second=Decimal(rate)))
+        usual += [one.usual_frames_per_second for one in feeds.seen(NOW - (at - 1) * SECOND)]
+    assert usual[:6] == [12.0] * 6
+    assert usual[-1] == pytest.approx(12 * (11 / 12) ** 6)
+
+
 async def test_what_ran_before_is_read_of_the_projection(migrated_dsn: str) -> None:
     for instance, minutes, state in (("host/1/1", 9, "connected"), ("host/2/2", 5, "stopped")):
         add_row(
