@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from urllib.parse import quote
 
-from projections import PROJECTIONS
+__all__ = ["group_name", "is_lease", "lease_group"]
 
-__all__ = ["OURS", "group_name"]
+_LEASE = "tickertape-lease-"
 
 
 def group_name(projection: str) -> str:
@@ -14,5 +14,11 @@ def group_name(projection: str) -> str:
     return f"tickertape-{projection}"
 
 
-#: The projection of each consumer group of ours. Where these stand, PostgreSQL knows.
-OURS: Mapping[str, str] = {group_name(name): name for name in PROJECTIONS}
+def lease_group(name: str) -> str:
+    """The consumer group of a lease; what is not in [A-Za-z0-9._-] is percent-encoded."""
+    return _LEASE + quote(name, safe="").replace("~", "%7E")
+
+
+def is_lease(group: str) -> bool:
+    """Whether it is the group of a lease, which commits nothing."""
+    return group.startswith(_LEASE)

@@ -11,23 +11,18 @@ import asyncio
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 
 import structlog
 
 from streams.events import system_health
 from streams.fence import Fence, clock
+from streams.groups import lease_group
 from streams.membership import Member
 from streams.settings import Endpoints
 
-__all__ = ["Lease", "lease_group"]
+__all__ = ["Lease"]
 
 log = structlog.get_logger(__name__)
-
-
-def lease_group(name: str) -> str:
-    """The consumer group of a lease; what is not in [A-Za-z0-9._-] is percent-encoded."""
-    return f"tickertape-lease-{quote(name, safe='').replace('~', '%7E')}"
 
 
 class Lease:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from projections import PROJECTIONS
 from projections.base import Partition as Place
-from streams.groups import OURS, group_name
+from streams.groups import group_name
 from streams.monitor.burrow import (
     MINIMUM_COMPLETE,
     Commit,
@@ -21,7 +21,7 @@ from streams.monitor.burrow import (
     partition_status,
 )
 from streams.monitor.model import Group, Partition, State, Trend
-from streams.monitor.reading.broker import BrokerReading
+from streams.monitor.reading.broker import OURS, BrokerReading
 from streams.monitor.reading.commits import Committed
 from streams.monitor.reading.tables import Standing
 from streams.monitor.states import Facts, hours_left, state_of

@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.fence import clock
-from streams.lease import lease_group
+from streams.groups import lease_group
 from tests.processes.forked import ROOT, Forked
 
 __all__ = ["PATIENCE", "Candidates", "until"]

@@ -34,7 +34,8 @@ from streams.embedded.home import Home
 from streams.errors import UserError
 from streams.events import system_health
 from streams.fence import REBALANCE, SESSION, clock
-from streams.lease import Lease, lease_group
+from streams.groups import lease_group
+from streams.lease import Lease
 from streams.membership import NO_CLAIM, PROTOCOL, award, claim_of, metadata
 from streams.settings import Endpoints
 from tests.streams.candidates import PATIENCE, Candidates, until

@@ -10,16 +10,19 @@ from typing import Generic, TypeVar
 
 from confluent_kafka import TopicPartition
 
+from projections import PROJECTIONS
 from projections.base import Partition
 from streams.admin import Broker, GroupDescription, partitions_of
-from streams.groups import OURS
+from streams.groups import group_name, is_lease
 from streams.settings import Endpoints
 from streams.topics import description_id
 
-__all__ = ["BrokerReader", "BrokerReading"]
+__all__ = ["OURS", "BrokerReader", "BrokerReading"]
 
 T = TypeVar("T")
 
+#: The projection of each consumer group of ours. Where these stand, PostgreSQL knows.
+OURS: Mapping[str, str] = {group_name(name): name for name in PROJECTIONS}
 #: How long the broker may take for a request, in seconds.
 _TIMEOUT_S = 4.0
 #: How long is believed what changes seldom: who is there, where logs start, settings. Seconds.
@@ -43,6 +46,11 @@ class BrokerReading:
     groups: Mapping[str, GroupDescription]
     committed: Mapping[str, Mapping[Partition, int]]
 
+    @property
+    def others(self) -> list[str]:
+        """The groups that may commit offsets, without ours."""
+        return [name for name in self.groups if name not in OURS and not is_lease(name)]
+
 
 class BrokerReader:
     """Asks the brokers, from whatever thread. Where calls overlap, each has a client of its own."""
@@ -61,7 +69,7 @@ class BrokerReader:
         """
         with self._broker() as broker:
             found = self._members.get(lambda: self._describe(broker))
-            committed = broker.committed(found.groups.keys() - OURS.keys())
+            committed = broker.committed(found.others)
         return replace(
             found,
             committed={

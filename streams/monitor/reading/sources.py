@@ -145,7 +145,7 @@ class Sources:
             found.details: _DETAILS_S,
             found.sizes: _SLOWLY_S,
         }
-        await asyncio.gather(*(one.refresh(_FIRST_S) for one in slowly))
+        await asyncio.gather(*(one.refresh(_FIRST_S) for one in [found.broker, *slowly]))
         works = [
             *(one.run(pace, at_least) for one, at_least in slowly.items()),
             _reopening(found._follow_heartbeats, "heartbeats"),
@@ -225,6 +225,10 @@ class Sources:
             await read_dead_letters(connection),
         )
 
+    def _others(self) -> bool:
+        """Whether there are consumer groups that are not ours, as far as it is known."""
+        return self.broker.value is not None and bool(self.broker.value.others)
+
     async def _follow_heartbeats(self) -> None:
         async with HeartbeatTail.open(self._endpoints) as tail:
             while True:
@@ -233,6 +237,10 @@ class Sources:
                 self._heard.set()
 
     async def _follow_commits(self) -> None:
+        # Of ours PostgreSQL tells: where there are no others, nothing has to be followed.
+        while not self._others():
+            self._followed.set()
+            await asyncio.sleep(_COMMITS_EVERY_S)
         async with CommitTail.open(self._endpoints) as tail:
             while True:
                 self._commits += await tail.read()
