@@ -18,7 +18,7 @@ import structlog
 
 from projections.base import Connection
 from projections.database import connect
-from streams.connectors.runner import Backoff
+from streams.backoff import Backoff
 from streams.errors import UserError
 from streams.events import Event, TradeExpired
 from streams.events.tickers import read_ticker

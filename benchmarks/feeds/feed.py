@@ -18,8 +18,9 @@ import structlog
 
 from benchmarks.feeds.loads import LOADS, Load, answers
 from benchmarks.feeds.waiting import write_whole
+from streams.backoff import Backoff
 from streams.connectors.base import Request, Rest
-from streams.connectors.runner import Backoff, Teller, into, run
+from streams.connectors.runner import Teller, into, run
 from streams.heartbeat import Pulse
 from streams.producer import Producer
 from streams.settings import Endpoints

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from streams.backoff import Backoff
 from streams.connectors.base import (
     Connector,
     ConnectorError,
@@ -31,7 +30,7 @@ from streams.events import EncodedEvent, Event, MarketGap, PriceGap, Unparsed
 from streams.heartbeat import Pulse
 from streams.tracing import traceparent
 
-__all__ = ["Backoff", "Parsed", "Teller", "into", "listen", "run"]
+__all__ = ["Parsed", "Teller", "into", "listen", "run"]
 
 log = structlog.get_logger(__name__)
 
@@ -44,28 +43,6 @@ _TICK_EVERY = 1.0
 _LAST_WORDS = 3.0
 #: A connection that lived so long did work, whatever it said. Seconds.
 _LONG_LIFE = 60.0
-
-
-@dataclass
-class Backoff:
-    """Pauses that double from `first` to `cap` seconds, each drawn from its upper half.
-
-    Jittered, so that many clients that lost one venue do not come back in step.
-    """
-
-    first: float = 0.5
-    cap: float = 30.0
-    failures: int = 0
-
-    def pause(self) -> float:
-        """Seconds to wait before the next attempt."""
-        longest = min(self.cap, self.first * 2.0 ** min(self.failures, 30))
-        self.failures += 1
-        return random.uniform(longest / 2, longest)
-
-    def reset(self) -> None:
-        """The connection works: start over with short pauses."""
-        self.failures = 0
 
 
 def _misses(event: Event) -> bool:

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from streams.backoff import Backoff
 from streams.connectors.base import Connector
-from streams.connectors.runner import Backoff, run
+from streams.connectors.runner import run
 from streams.errors import UserError
 from streams.events import EncodedEvent, Event, Restart, encode
 from streams.heartbeat import Pulse, printable

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from projections.errors import Refusal
-from streams.connectors.runner import Backoff
+from streams.backoff import Backoff
 from streams.errors import UserError
 from streams.events import Restart
 

@@ -13,7 +13,7 @@ import pytest
 
 from projections.base import Connection
 from projections.database import connect
-from streams.connectors import runner
+from streams.backoff import Backoff
 from streams.embedded.stack import StackInfo
 from streams.errors import UserError
 from streams.events import Event, TradeExpired
@@ -271,14 +271,14 @@ async def test_it_waits_for_a_database_that_is_away_at_its_start(
 ) -> None:
     name = psycopg.conninfo.conninfo_to_dict(market.dsn)["dbname"]
     paused = 0
-    pause = runner.Backoff.pause
+    pause = Backoff.pause
 
-    def counted(backoff: runner.Backoff) -> float:
+    def counted(backoff: Backoff) -> float:
         nonlocal paused
         paused += 1
         return pause(backoff)
 
-    monkeypatch.setattr(runner.Backoff, "pause", counted)
+    monkeypatch.setattr(Backoff, "pause", counted)
     add_trade(market.dsn, "T1", ticker=market.ticker)
     execute(stack.dsn, f'alter database "{name}" with allow_connections false')
     expirer = Expirer(Live(), market.dsn, Deaf(times=0), Clock(SEVEN))

@@ -10,9 +10,10 @@ import structlog
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from streams.backoff import Backoff
 from streams.connectors import recorded
 from streams.connectors.base import LARGEST_KEPT_FRAME, Frame, Request, parse
-from streams.connectors.runner import Backoff, Parsed, Teller
+from streams.connectors.runner import Parsed, Teller
 from streams.events import (
     AccountUnparsed,
     BookDelta,

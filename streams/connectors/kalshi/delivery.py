@@ -13,6 +13,7 @@ from streams.connectors.kalshi.values import Item
 from streams.connectors.values import FrameError, shown
 from streams.events import Event, Unparsed
 from streams.events.types import Origin
+from streams.owners import venue_of
 
 #: As JSON text within JSON, in bytes: what `Raw` takes, and a record of the codec has room for.
 LARGEST_RAW = 500_000
@@ -62,13 +63,6 @@ class Delivery:
         """The event of this delivery when it cannot be read: `data` is all of it, as it came."""
         where = (self.venue, self.connection, self.arrival)
         return unparsed(model, *where, data, error, self.received)
-
-
-def venue_of(owner: str) -> str:
-    """The venue of an account's market data: `kalshi`, or `kalshi_demo`, where the same tickers
-    trade at other prices."""
-    venue, mode, *_ = owner.split("/")
-    return venue if mode == "prod" else f"{venue}_{mode}"
 
 
 def kept(text: str) -> str | None:

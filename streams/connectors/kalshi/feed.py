@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 from streams.connectors.base import Address, Connector, ConnectorError, Rest, UpgradeReply
 from streams.connectors.http_replies import clock_skew, venue_error
-from streams.connectors.kalshi.delivery import venue_of
 from streams.connectors.kalshi.environment import Environment, environment
 from streams.connectors.kalshi.keys import Key, load_key
 from streams.connectors.kalshi.refusals import key_refused
 from streams.connectors.kalshi.rest import KalshiRest
+from streams.owners import venue_of
 from streams.settings import Settings
 
 __all__ = ["Access", "KalshiConnector", "owner_of"]

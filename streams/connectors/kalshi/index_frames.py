@@ -12,10 +12,9 @@ from streams.connectors.kalshi.delivery import Delivery
 from streams.connectors.kalshi.values import Item
 from streams.connectors.values import FrameError, shown
 from streams.events import PriceIndex
+from streams.owners import venue_of_index
 
-__all__ = ["index", "venue_of_index"]
-
-_VENUE = "cfbenchmarks"
+__all__ = ["index"]
 
 
 def index(frame: Item, delivery: Delivery) -> PriceIndex:
@@ -39,12 +38,3 @@ def index(frame: Item, delivery: Delivery) -> PriceIndex:
         time=values.milliseconds(inner, "time"),
         received=delivery.received,
     )
-
-
-def venue_of_index(owner: str) -> str:
-    """Whose index it is, whoever hands it on; a simulated venue has one of its own.
-
-    `owner` is the account (`kalshi/prod/main`) by whose connection it came.
-    """
-    venue = owner.partition("/")[0]
-    return venue if venue == "simulated" else _VENUE

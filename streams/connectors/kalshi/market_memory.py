@@ -8,8 +8,6 @@ from typing import TypeAlias
 
 from aiokafka import ConsumerRecord
 
-from streams.connectors.kalshi.delivery import venue_of
-from streams.connectors.kalshi.index_frames import venue_of_index
 from streams.connectors.kalshi.known_trades import KnownTrades
 from streams.connectors.tail import is_told, tail
 from streams.events import (
@@ -23,6 +21,7 @@ from streams.events import (
     system_health,
 )
 from streams.events.system_health import Heartbeat
+from streams.owners import venue_of, venue_of_index
 from streams.settings import Endpoints
 
 __all__ = ["Memory", "remembered"]

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from projections import PROJECTIONS
-from streams.connectors.kalshi.delivery import venue_of
-from streams.connectors.kalshi.index_frames import venue_of_index
 from streams.monitor.model import Feed, Freshness, Level, Picture
 from streams.monitor.reading.feeds import GONE
 from streams.monitor.sentences import clock, span
 from streams.monitor.symptoms.base import SECOND, STORES, Symptom
+from streams.owners import venue_of, venue_of_index
 
 __all__ = ["follows", "of_feeds", "of_source"]
 

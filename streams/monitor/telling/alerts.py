@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import structlog
 
-from streams.connectors.runner import Backoff
+from streams.backoff import Backoff
 from streams.events.types import moment
 from streams.live import Live
 from streams.monitor.incidents import Action, Change

@@ -7,7 +7,7 @@ from collections import deque
 
 import structlog
 
-from streams.connectors.runner import Backoff
+from streams.backoff import Backoff
 from streams.errors import UserError
 from streams.events.system_health import MOST_SYMPTOMS, Incident
 from streams.monitor.incidents import Change

@@ -9,11 +9,11 @@ from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from streams.backoff import Backoff
 from streams.connectors import runner
 from streams.connectors.base import ConnectorError, UpgradeReply
 from streams.connectors.coinbase import CoinbaseConnector, CoinbaseParser
 from streams.connectors.missed import Recovery
-from streams.connectors.runner import Backoff
 from streams.errors import UserError
 from streams.events import Event, PriceGap, PriceTrade, PriceUnparsed
 from streams.heartbeat import Pulse

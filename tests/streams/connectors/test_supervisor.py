@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
 
 from streams import producer
+from streams.backoff import Backoff
 from streams.connectors.coinbase import CoinbaseConnector, CoinbaseParser
 from streams.connectors.missed import Recovery
-from streams.connectors.runner import Backoff
 from streams.connectors.supervisor import supervise
 from streams.embedded import stack as embedded
 from streams.embedded.home import Home

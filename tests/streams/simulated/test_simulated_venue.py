@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
+from streams.backoff import Backoff
 from streams.connectors.coinbase import SimulatedConnector
-from streams.connectors.runner import Backoff, run
+from streams.connectors.runner import run
 from streams.events import Event, PriceGap, PriceQuote, PriceTrade, PriceUnparsed
 from streams.heartbeat import Pulse
 from streams.simulated import Faults, SimulatedVenue

@@ -19,7 +19,7 @@ import pytest
 from rich.console import Console
 
 from projections.errors import Refusal
-from streams.connectors.runner import Backoff
+from streams.backoff import Backoff
 from streams.embedded.stack import StackInfo
 from streams.errors import UserError
 from streams.events import Restart, decode

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
+from streams.backoff import Backoff
 from streams.connectors.binance import BinanceConnector, BinanceUsConnector
 from streams.connectors.coinbase import CoinbaseConnector
 from streams.connectors.coinbase_advanced import AdvancedConnector
 from streams.connectors.kraken import KrakenConnector
 from streams.connectors.prices import PriceConnector
-from streams.connectors.runner import Backoff, run
+from streams.connectors.runner import run
 from streams.events import Event, PriceGap, PriceQuote, PriceTrade
 from streams.heartbeat import Pulse
 from tests.venue.faults import Faults

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from streams.backoff import Backoff
 from streams.connectors.kalshi.environment import Environment
 from streams.connectors.kalshi.feed import Access, KalshiConnector
 from streams.connectors.kalshi.keys import Key
-from streams.connectors.runner import Backoff, run
+from streams.connectors.runner import run
 from streams.events import BookDelta, BookSnapshot, Event, MarketGap
 from streams.heartbeat import Pulse
 from tests.venue.fake import FakeKalshi

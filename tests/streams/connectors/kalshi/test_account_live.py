@@ -13,9 +13,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from pydantic import SecretStr
 
+from streams.backoff import Backoff
 from streams.connectors.kalshi.account import KalshiAccountConnector
 from streams.connectors.kalshi.memory import remembered
-from streams.connectors.runner import Backoff, run
+from streams.connectors.runner import run
 from streams.events import (
     AccountUnparsed,
     Event,

@@ -10,11 +10,12 @@ from contextlib import suppress
 
 import pytest
 
+from streams.backoff import Backoff
 from streams.connectors.kalshi.account import KalshiAccountConnector
 from streams.connectors.kalshi.books import KalshiBooksConnector
 from streams.connectors.kalshi.feed import KalshiConnector
 from streams.connectors.kalshi.market import KalshiMarketConnector
-from streams.connectors.runner import Backoff, Parsed, listen
+from streams.connectors.runner import Parsed, listen
 from streams.events import BookSnapshot, Event, MarketDetermined, MarketGap
 from streams.heartbeat import Pulse
 from streams.replay import parsed
