@@ -45,8 +45,8 @@ def test_nothing_changes_from_a_picture_to_the_same(one: Picture) -> None:
 
 def test_members_are_named_and_what_is_not_known_is_left_out() -> None:
     shown = document(picture())
-    assert shown["groups"]["tickertape.prices"]["partitions"]["price.ticks/3"]["state"] == "ok"
-    assert shown["groups"]["tickertape.prices"]["burrow"] == "OK"
+    assert shown["groups"]["tickertape-prices"]["partitions"]["price.ticks/3"]["state"] == "ok"
+    assert shown["groups"]["tickertape-prices"]["burrow"] == "OK"
     assert "projection" not in shown["groups"]["someone-elses"]
     assert "rate" not in shown["topics"]["trade.commands"]
     assert shown["level"] == 0
