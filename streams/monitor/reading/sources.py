@@ -225,10 +225,6 @@ class Sources:
             await read_dead_letters(connection),
         )
 
-    def _others(self) -> bool:
-        """Whether there are consumer groups that are not ours, as far as it is known."""
-        return self.broker.value is not None and bool(self.broker.value.others)
-
     async def _follow_heartbeats(self) -> None:
         async with HeartbeatTail.open(self._endpoints) as tail:
             while True:
@@ -238,7 +234,7 @@ class Sources:
 
     async def _follow_commits(self) -> None:
         # Of ours PostgreSQL tells: where there are no others, nothing has to be followed.
-        while not self._others():
+        while self.broker.value is None or not self.broker.value.others:
             self._followed.set()
             await asyncio.sleep(_COMMITS_EVERY_S)
         async with CommitTail.open(self._endpoints) as tail:

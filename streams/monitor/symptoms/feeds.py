@@ -38,10 +38,14 @@ def follows(service: str) -> tuple[tuple[str, str], ...]:
 
 
 def of_feeds(picture: Picture) -> Iterator[Symptom]:
-    """Of each feed; and of a venue that has several, one that explains them."""
+    """Of each feed and worker; and of a venue that has several feeds, one that explains them."""
     by_venue: dict[str, list[Feed]] = {}
     for feed in picture.feeds:
-        if feed.state not in _QUIET:
+        if feed.state in _QUIET:
+            continue
+        if _is_worker(feed):
+            yield from _of_feed(feed, picture)
+        else:
             by_venue.setdefault(_venue_of(feed), []).append(feed)
     for venue, feeds in by_venue.items():
         ill = [(feed, one) for feed in feeds for one in _of_feed(feed, picture)]
@@ -54,7 +58,7 @@ def of_feeds(picture: Picture) -> Iterator[Symptom]:
 
 
 def _venue_of(feed: Feed) -> str:
-    """Whom it hears from, or what worker it is."""
+    """Whom it hears from."""
     name, _, owner = feed.service.removeprefix("producer/").partition("@")
     if not owner:
         return name

@@ -98,7 +98,8 @@ class Scripted:
 
     def __init__(self, first: Picture | None = None) -> None:
         self.latest = first
-        self.paces: list[float] = []
+        #: Seconds from one Picture to the next, as was wanted last.
+        self.pace: float | None = None
         self._shown = asyncio.Event()
 
     async def next(self) -> Picture:
@@ -108,7 +109,7 @@ class Scripted:
 
     def change_pace(self, every: float) -> None:
         """Keep what was wanted."""
-        self.paces.append(every)
+        self.pace = every
 
     def show(self, picture: Picture) -> None:
         """What is the newest from now on."""

@@ -68,6 +68,11 @@ class Served:
         """How many pages have a stream now."""
         return self._console.hub.pages
 
+    @property
+    def pace(self) -> float | None:
+        """Seconds from one Picture to the next, as the console wanted last."""
+        return self._source.pace
+
     def show(self, picture: Picture) -> None:
         """Have the pages show this Picture."""
         self._loop.call_soon_threadsafe(self._source.show, picture)

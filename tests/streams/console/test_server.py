@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -221,6 +222,17 @@ def test_a_stream_is_served_without_date_or_server_and_stops_with_the_server() -
         assert next(lines) == "event: about"
         console.stop()
         assert "event: snapshot" in list(lines)
+
+
+def test_pictures_come_each_second_while_a_page_is_open() -> None:
+    with served(picture()) as console:
+        with httpx.stream("GET", f"{console.url}events") as reply:
+            assert next(reply.iter_lines()) == "event: about"
+            assert console.pace == 1.0
+        deadline = time.monotonic() + 60
+        while console.pace != 5.0:
+            assert time.monotonic() < deadline, "nobody told that the last page has left"
+            time.sleep(0.02)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from projections.base import Partition as Place
 from streams.admin import GroupDescription
+from streams.groups import lease_group
 from streams.monitor.burrow import Status
 from streams.monitor.lag import LagTracker, Look
 from streams.monitor.model import Group, Partition, State
@@ -78,6 +79,12 @@ def test_a_partition_that_was_never_claimed_is_read_from_the_start_of_its_log() 
     assert seen.wanted() == {(TICKS, 40)}
     found = partition(LagTracker().groups(seen, {}))
     assert (found.current, found.lag, found.state) == (40, 60, State.OK)
+
+
+def test_offsets_are_asked_only_of_groups_that_may_commit_any() -> None:
+    names = ["tickertape-prices", lease_group("monitor"), "app", "tickertape-of-somebody"]
+    groups = dict.fromkeys(names, STABLE)
+    assert look(groups=groups).broker.others == ["app", "tickertape-of-somebody"]
 
 
 def test_records_that_were_deleted_do_not_count_as_lag() -> None:

@@ -117,6 +117,15 @@ def test_one_feed_of_several_is_named_itself() -> None:
     assert list(causes_of(found(seen))) == ["feeds/kalshi"]
 
 
+def test_workers_hear_from_no_venue() -> None:
+    workers = [
+        feed("worker/prices", instance=f"host/{number}/1", state="crashed") for number in (1, 2)
+    ]
+    seen = picture(feeds=workers)
+    assert texts(seen) == ["prices: crashed at 23:53:20"] * 2
+    assert list(causes_of(found(seen))) == ["feed/prices"]
+
+
 def test_a_demo_venue_is_not_the_real_one() -> None:
     demo = feed("producer/kalshi-books@kalshi/demo/main", state="crashed")
     seen = picture(feeds=[kalshi("account", state="crashed"), demo])
