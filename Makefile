@@ -27,7 +27,7 @@ test: $(VENV)  ## the tests, with the real Kafka and PostgreSQL
 	$(PYTEST)
 
 cover: $(VENV)  ## the same, and the lines that no test came by; some minutes longer
-	$(PYTEST) --cov --cov-report term:skip-covered
+	$(PYTEST) --hypothesis-profile default --cov --cov-report term:skip-covered
 
 chaos: $(VENV)  ## the long forms of the tests that kill
 	.venv/bin/pytest -m chaos

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import structlog
+from hypothesis import settings
 from psycopg import sql
 
 from streams.embedded import stack as embedded
@@ -26,6 +27,10 @@ _MEMORY_NEEDED = 4_000_000_000
 
 # Brokers of tests live for seconds: to compile their code twice costs more than it gives.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+# `make cover` tries more examples of each property.
+settings.register_profile("short", max_examples=40)
+settings.load_profile("short")
 
 # Set by the run's first process and inherited by pytest-xdist's workers.
 _RUN_FOLDER = "TICKERTAPE_TEST_RUN"

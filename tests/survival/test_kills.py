@@ -34,7 +34,7 @@ STEPS = [
 
 def test_killed_at_each_step_of_the_unit_of_work(scene: Scene) -> None:
     """One worker after another dies at one step; nothing is lost and nothing is doubled."""
-    load = scene.load(per_second=1500)
+    load = scene.load(per_second=400)  # for as long as twenty workers take
     for step, nth, step_by_step in STEPS:
         worker = scene.worker(
             fail=("prices", step, nth, "kill"),

@@ -20,7 +20,7 @@ SWAPPED = {"swapped", "dropped"}
 def survive(scene: Scene, projection: str, step: str) -> None:
     """A rebuild dies at this step, and the next one succeeds, while a worker goes on."""
     worker = scene.worker()
-    load = scene.load(per_second=500)
+    load = scene.load(per_second=250)
     scene.wait_for_progress()
     before = scene.current(projection)
     killed = scene.rebuild(projection, step)

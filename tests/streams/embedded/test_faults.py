@@ -104,7 +104,7 @@ def test_jars_that_cannot_be_fetched_are_told(
         start_kafka(own_home)
 
 
-@pytest.mark.parametrize("is_linked", [True, False])
+@pytest.mark.parametrize("is_linked", [True, pytest.param(False, marks=pytest.mark.chaos)])
 def test_what_was_cut_off_while_jars_were_fetched_is_fetched_again(
     own_home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_linked: bool
 ) -> None:

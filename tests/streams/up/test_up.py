@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,11 +26,21 @@ pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[3]
 Trades = set[tuple[str, str, str]]
 
+#: Seconds; generous, because machines that run tests are busy.
+DEADLINE = 240.0
+SYMBOLS = {"BRTI", "BTC-USD", "ETH-USD"}
+
+_PRICES = "select symbol, count(*) from price_history group by symbol"
 _CLOSED = """
 select count(*) filter (where close_method = 'expired') > 0,
     count(*) filter (where close_method <> 'expired') > 0
 from trades where status = 'closed' and asked_at > %s
 """
+
+
+def _prices(connection: psycopg.Connection) -> Counter[str]:
+    """How many there are, by symbol."""
+    return Counter(dict(connection.execute(_PRICES).fetchall()))
 
 
 class Tape:
@@ -62,7 +73,7 @@ class Tape:
         return self.end(process)
 
     def end(self, process: subprocess.Popen[bytes]) -> tuple[int, str, str]:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=DEADLINE)
         return process.returncode, self.output.read_text(), errors.decode()
 
     def wait_for_rows(self) -> None:
@@ -74,12 +85,16 @@ class Tape:
         with psycopg.connect(self.home.dsn(), autocommit=True) as connection:
             await_(lambda: connection.execute("select to_regclass('trades')").fetchone() != (None,))
 
+    def wait_for_prices(self) -> None:
+        """Until there are more of them of each symbol than now."""
+        with psycopg.connect(self.home.dsn(), autocommit=True) as connection:
+            before = _prices(connection)
+            await_(lambda: all(_prices(connection)[symbol] > before[symbol] for symbol in SYMBOLS))
+
     def wait_for_trades(self) -> None:
         """Until a trade of this run was closed by a command, and another paid by a settlement."""
         with psycopg.connect(self.home.dsn(), autocommit=True) as connection:
-            await_(
-                lambda: connection.execute(_CLOSED, [self._started]).fetchone() == (True, True), 120
-            )
+            await_(lambda: connection.execute(_CLOSED, [self._started]).fetchone() == (True, True))
 
     def kill_all_of(self, process: subprocess.Popen[bytes]) -> None:
         """Each process of a `tape up`, and none of the stack's; trades count from now on."""
@@ -103,7 +118,7 @@ class Tape:
         return any(one.pid is not None for one in embedded.status(self.home.path))
 
 
-def await_(condition: Callable[[], bool], seconds: float = 60) -> None:
+def await_(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about in time"
@@ -153,7 +168,7 @@ async def test_after_a_kill_nothing_is_orphaned_and_the_next_run_goes_on(tape: T
     killed = tape.start("--workers", "2")
     tape.wait_for_rows()
     second = tape.start(output=tape.output.with_name("second"))
-    _, refusal = second.communicate(timeout=60)
+    _, refusal = second.communicate(timeout=DEADLINE)
     assert second.returncode == 2
     assert f"already (pid {killed.pid})" in refusal.decode()
     children = psutil.Process(killed.pid).children()
@@ -165,7 +180,10 @@ async def test_after_a_kill_nothing_is_orphaned_and_the_next_run_goes_on(tape: T
     await_(lambda: not tape.processes())
     assert tape.stack_runs()
 
-    status, output, errors = tape.run("--for", "6s", "--json")
+    process = tape.start("--json")
+    tape.wait_for_prices()
+    process.send_signal(signal.SIGINT)
+    status, output, errors = tape.end(process)
     assert status == 0, errors
     summary = json.loads(output)
     assert summary["events"] > 0
@@ -177,7 +195,7 @@ async def test_after_a_kill_nothing_is_orphaned_and_the_next_run_goes_on(tape: T
     assert not any(lags)
     assert summary["dead_letters"] == 0
     assert summary["cash"]["unexplained"] == "0"
-    assert {one["symbol"] for one in summary["prices"]} == {"BRTI", "BTC-USD", "ETH-USD"}
+    assert {one["symbol"] for one in summary["prices"]} == SYMBOLS
     assert tape.nothing_runs()
 
     embedded.start(tape.home.path)
@@ -212,6 +230,10 @@ async def test_ctrl_c_stops_cleanly_and_leaves_the_user_s_own_stack(tape: Tape) 
     assert status == 75
     assert re.match(r"tape: [a-z]+: the tables are of version", errors)
     assert not tape.processes()
+
+    status, output, errors = tape.run("--for", "1s", "--json")
+    assert (status, errors) == (0, "")
+    assert 1.0 <= json.loads(output)["seconds"] < 60
     assert tape.stack_runs()
     embedded.stop(tape.home.path)
 
