@@ -9,11 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -34,35 +32,13 @@ from streams.errors import UserError
 from streams.events.catalogue import TopicSpec
 from streams.settings import Endpoints, librdkafka_config, load_settings
 
-__all__ = ["Broker", "GroupDescription", "partitions_of"]
+__all__ = ["Broker", "partitions_of"]
 
 T = TypeVar("T")
 
 #: How long the broker may take for one request, in seconds.
 _TIMEOUT_S = 10.0
 _WANTED_REPLICAS = 3
-#: A partition that nobody serves, for now or for ever.
-_UNAVAILABLE = frozenset(
-    {
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class GroupDescription:
-    """A consumer group: its state (`stable`, `empty`), and who owns which partition.
-
-    An owner is `client@host`. A member may own nothing.
-    """
-
-    state: str
-    members: int
-    owners: Mapping[tuple[str, int], str]
 
 
 class Broker:
@@ -140,14 +116,6 @@ class Broker:
         )
         return {place: (starts[place], ends[place]) for place in starts if place in ends}
 
-    def starts(self, partitions: Collection[TopicPartition]) -> dict[tuple[str, int], int]:
-        """Start offsets, in one request; without partitions that are gone or have no leader."""
-        return self._offsets(partitions, OffsetSpec.earliest, _UNAVAILABLE)
-
-    def ends(self, partitions: Collection[TopicPartition]) -> dict[tuple[str, int], int]:
-        """End offsets, in one request; without partitions that are gone or have no leader."""
-        return self._offsets(partitions, OffsetSpec.latest, _UNAVAILABLE)
-
     def topics(self) -> list[str]:
         """The names of all topics, without the broker's own."""
         try:
@@ -155,45 +123,6 @@ class Broker:
         except KafkaException as error:
             raise self._failure("listing the topics", error) from error
         return sorted(name for name in found if not name.startswith("__"))
-
-    def groups(self) -> dict[str, GroupDescription]:
-        """Every consumer group."""
-        doing = "listing the consumer groups"
-        found: Any = self._done(
-            self._admin.list_consumer_groups(request_timeout=self._timeout_s), doing
-        )
-        names = [group.group_id for group in found.valid]
-        if not names:
-            return {}
-        described = self._admin.describe_consumer_groups(names, request_timeout=self._timeout_s)
-        groups = {}
-        for name, future in described.items():
-            # One may be deleted in between.
-            group: Any = self._done(
-                future, f"describing group {name}", unless=[KafkaError.GROUP_ID_NOT_FOUND]
-            )
-            if group is not None:
-                groups[name] = _description(group)
-        return groups
-
-    def committed(self, groups: Collection[str]) -> dict[str, dict[tuple[str, int], int]]:
-        """The offsets that each group has committed, by topic and partition."""
-        futures = {
-            name: self._admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(name)], request_timeout=self._timeout_s
-            )[name]
-            for name in groups
-        }
-        found: dict[str, dict[tuple[str, int], int]] = {}
-        for name, future in futures.items():
-            doing = f"reading the offsets of group {name}"
-            offsets: Any = self._done(future, doing, unless=[KafkaError.GROUP_ID_NOT_FOUND])
-            found[name] = {
-                (one.topic, one.partition): one.offset
-                for one in (offsets.topic_partitions if offsets else ())
-                if one.offset >= 0
-            }
-        return found
 
     def create(
         self, specs: Collection[TopicSpec], settings: Mapping[str, str] | None = None
@@ -245,7 +174,6 @@ class Broker:
         self,
         partitions: Collection[TopicPartition],
         which: Callable[[], OffsetSpec],
-        unless: Collection[int] = (),
     ) -> dict[tuple[str, int], int]:
         if not partitions:
             return {}
@@ -253,9 +181,8 @@ class Broker:
         found = {}
         for one, future in self._admin.list_offsets(asked, request_timeout=self._timeout_s).items():
             doing = f"reading the offsets of topic {one.topic}"
-            offset: Any = self._done(future, doing, unless)
-            if offset is not None:
-                found[one.topic, one.partition] = int(offset.offset)
+            offset: Any = self._done(future, doing)
+            found[one.topic, one.partition] = int(offset.offset)
         return found
 
     def _done(self, future: Future[T], doing: str, unless: Collection[int] = ()) -> T | None:
@@ -287,15 +214,3 @@ def partitions_of(topics: Iterable[TopicDescription]) -> list[TopicPartition]:
         for topic in topics
         for partition in topic.partitions
     ]
-
-
-def _description(group: Any) -> GroupDescription:
-    return GroupDescription(
-        state=group.state.name.lower(),
-        members=len(group.members),
-        owners={
-            (one.topic, one.partition): f"{member.client_id}@{member.host.lstrip('/')}"
-            for member in group.members
-            for one in (member.assignment.topic_partitions if member.assignment else ())
-        },
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -31,6 +30,8 @@ def console(
 
         tape console --allow-actions --port 9000
     """
+    import uvloop
+
     from streams.console.observing import pictures
     from streams.console.run import Plan, serve
     from streams.settings import endpoints, load_settings
@@ -39,7 +40,7 @@ def console(
     settings = load_settings()
     plan = Plan(host, port, allow_actions)
     serving = serve(plan, endpoints(settings), settings, pictures, lambda: _tell(plan.address))
-    asyncio.run(until_stopped(serving, None))
+    uvloop.run(until_stopped(serving, None))
 
 
 def _tell(address: str) -> None:

@@ -162,7 +162,8 @@ class LagTracker:
             if place in look.bounds
         ]
         lag = sum(one.lag for one in partitions)
-        course = self._courses.setdefault(name, Course())
+        if (course := self._courses.get(name)) is None:
+            course = self._courses[name] = Course()
         pace = course.add(
             look.clock,
             sum(one.current for one in partitions),

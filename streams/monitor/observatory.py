@@ -188,7 +188,8 @@ class Observatory:
         found = []
         for name, some in sorted(ends.items()):
             end = sum(one for _, one in some)
-            course = self._courses.setdefault(name, Course())
+            if (course := self._courses.get(name)) is None:
+                course = self._courses[name] = Course()
             pace = course.add(time.monotonic(), 0, end, 0)
             size = sum(sizes.sizes.get(place, 0) for place, _ in some) if sizes else None
             found.append(Topic(name, len(some), end, pace.arriving, size))

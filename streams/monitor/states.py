@@ -18,7 +18,7 @@ _SECOND = 1_000_000
 _HOUR_MS = 3_600_000
 
 #: A group that is being assigned anew: nobody owns anything for a moment.
-_REBALANCING = {"preparing_rebalancing", "completing_rebalancing"}
+_REBALANCING = {"preparing_rebalance", "completing_rebalance", "assigning", "reconciling"}
 
 
 @dataclass(frozen=True, slots=True)

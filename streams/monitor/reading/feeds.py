@@ -31,7 +31,7 @@ _SIMULATED_KNOWN_S = 600.0
 _USUAL_BEATS = 12
 _BACK_MS = 60_000
 #: Heartbeats are gathered for so long, by the broker as well (unless there are so many bytes).
-_GATHER_MS = 500
+_GATHER_MS = 1000
 _GATHER_BYTES = 256 * 1024
 _SECOND = 1_000_000
 

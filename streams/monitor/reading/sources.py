@@ -43,7 +43,7 @@ from streams.monitor.reading.vitals import (
     read_tables,
 )
 from streams.monitor.reading.watched import Watched
-from streams.monitor.reading.wire import Wire
+from streams.monitor.reading.wire import Wire, unanswered
 from streams.settings import Endpoints
 
 __all__ = ["Checkpoints", "Details", "Sizes", "Sources", "Vitals"]
@@ -114,10 +114,10 @@ class Sources:
         #: Set once the tails were read for the first time.
         self._heard, self._followed = asyncio.Event(), asyncio.Event()
         self._wire = _Wired(endpoints)
-        self._reader = BrokerReader(endpoints)
+        self._reader = BrokerReader()
         self._blocking = Blocking()
         self.feeds = Feeds()
-        self.broker = Watched("broker", lambda: asyncio.to_thread(self._reader.read))
+        self.broker = Watched("broker", lambda: self._ask_broker(self._reader.read))
         self.checkpoints = self._of_database("checkpoints", _read_checkpoints)
         self.bounds = Watched("bounds of the log", self._read_bounds)
         self.log_dirs = Watched("folders of the log", self._read_log_dirs)
@@ -205,7 +205,20 @@ class Sources:
     async def _read_bounds(self) -> dict[Place, tuple[int, int]]:
         if self.broker.value is None:
             raise UserError("the partitions are not known")
-        return await asyncio.to_thread(self._reader.bounds, self.broker.value.partitions)
+        leaders = self.broker.value.leaders
+        return await self._ask_broker(lambda wire: self._reader.bounds(wire, leaders))
+
+    async def _ask_broker(self, read: Callable[[Wire], Awaitable[T]]) -> T:
+        """What `read` finds; after a failure the next one begins with the addresses in force."""
+        wire, _ = await self._wire.opened()
+        try:
+            return await read(wire)
+        except BaseException as error:
+            self._reader.forget()
+            await self._wire.close()
+            if isinstance(error, KafkaError | OSError):
+                raise unanswered(self._endpoints, error) from error
+            raise
 
     async def _read_log_dirs(self) -> LogDirs:
         wire, _ = await self._wire.opened()
@@ -295,7 +308,10 @@ class _Wired:
         return self._opened
 
     async def close(self) -> None:
-        await self._stack.aclose()
+        """The next one who needs it opens it anew."""
+        async with self._opening:
+            self._opened = None
+            await self._stack.aclose()
 
 
 async def _read_checkpoints(connection: Connection) -> Checkpoints:

@@ -18,42 +18,41 @@ from streams.monitor.reading.log_dirs import LogDir
 __all__ = ["Blocking", "Filling", "log_disks", "read_database_disk", "read_host"]
 __all__ += ["read_postgres", "read_size", "read_tables"]
 
-_ACTIVITY = """
-select
-    count(*) filter (where backend_type = 'client backend')::integer,
-    current_setting('max_connections')::integer,
-    count(*) filter (where wait_event_type = 'Lock')::integer,
-    coalesce(max(age), 0)::float8,
-    (array_agg(coalesce(nullif(application_name, ''), 'pid ' || pid) order by age desc)
-        filter (where age is not null))[1]
+# One row of each, in one statement.
+_VITALS = """
+select activity.*, slots.*, rows.*, blocks.*
 from (
     select
-        *,
-        case when backend_type = 'client backend' and pid <> pg_backend_pid()
-            then extract(epoch from clock_timestamp() - xact_start) end as age
-    from pg_stat_activity
+        count(*) filter (where backend_type = 'client backend')::integer,
+        current_setting('max_connections')::integer,
+        count(*) filter (where wait_event_type = 'Lock')::integer,
+        coalesce(max(age), 0)::float8,
+        (array_agg(coalesce(nullif(application_name, ''), 'pid ' || pid) order by age desc)
+            filter (where age is not null))[1]
+    from (
+        select
+            *,
+            case when backend_type = 'client backend' and pid <> pg_backend_pid()
+                then extract(epoch from clock_timestamp() - xact_start) end as age
+        from pg_stat_activity
+    ) as sessions
 ) as activity
-"""
-
-_SLOTS = """
-select
-    count(*)::integer,
-    coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)), 0)::bigint
-from pg_replication_slots
-where not pg_is_in_recovery()
-"""
-
-_ROWS = """
-select coalesce(sum(n_dead_tup), 0)::bigint, coalesce(sum(n_live_tup), 0)::bigint
-from pg_stat_user_tables
-"""
-
-_BLOCKS = """
-select
-    coalesce(blks_hit, 0)::bigint,
-    coalesce(blks_read, 0)::bigint
-from pg_stat_database
-where datname = current_database()
+cross join (
+    select
+        count(*)::integer,
+        coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)), 0)::bigint
+    from pg_replication_slots
+    where not pg_is_in_recovery()
+) as slots
+cross join (
+    select coalesce(sum(n_dead_tup), 0)::bigint, coalesce(sum(n_live_tup), 0)::bigint
+    from pg_stat_user_tables
+) as rows
+cross join (
+    select coalesce(blks_hit, 0)::bigint, coalesce(blks_read, 0)::bigint
+    from pg_stat_database
+    where datname = current_database()
+) as blocks
 """
 
 # A table that has no partitions has no tree either.
@@ -135,10 +134,8 @@ def _until_full(point: tuple[float, int], at: float, free: int) -> float | None:
 
 async def read_postgres(connection: Connection, blocking: Blocking) -> Postgres:
     """PostgreSQL's vitals; the hit ratio is that of all blocks since the statistics began."""
-    connections, most, locks, age, name = await _row(connection, _ACTIVITY)
-    slots, slots_bytes = await _row(connection, _SLOTS)
-    dead, live = await _row(connection, _ROWS)
-    hit, read = await _row(connection, _BLOCKS)
+    found = await _row(connection, _VITALS)
+    connections, most, locks, age, name, slots, slots_bytes, dead, live, hit, read = found
     blocked, blocked_s = await blocking.read(connection) if locks else (None, 0.0)
     return Postgres(
         connections=connections,

@@ -5,12 +5,13 @@ It hooks into aiokafka's client below its public surface, which is pinned for th
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.structs import TopicPartition
 
 from projections.base import Partition
@@ -18,7 +19,7 @@ from streams.clients import until_closed
 from streams.errors import UserError
 from streams.settings import Endpoints
 
-__all__ = ["Wire"]
+__all__ = ["Wire", "unanswered"]
 
 _REQUEST_TIMEOUT_MS = 5_000
 
@@ -43,10 +44,7 @@ class Wire:
             await client.bootstrap()
         except (KafkaError, OSError) as error:
             await client.close()
-            raise UserError(
-                f"the broker {endpoints.brokers} does not answer: {error};"
-                " `tape doctor` tries the connection"
-            ) from error
+            raise unanswered(endpoints, error) from error
         try:
             yield cls(client)
         finally:
@@ -69,10 +67,38 @@ class Wire:
         """The ids of all brokers."""
         return [broker.nodeId for broker in self._client.cluster.brokers()]
 
+    async def send_to_any(self, request: Any) -> Any:
+        """The reply of the first broker that answers. Raises as `send`, where none does."""
+        nodes = self.nodes()
+        random.shuffle(nodes)
+        failure: Exception = KafkaConnectionError("no broker is known")
+        for node in nodes:
+            try:
+                return await self.send(node, request)
+            except (KafkaError, OSError) as error:
+                failure = error
+        raise failure
+
     def refresh(self) -> None:
         """Ask anew who leads what, in the background."""
         self._client.force_metadata_update()
 
     async def send(self, node: int, request: Any) -> Any:
-        """The reply to a request. Raises aiokafka's KafkaError and OSError."""
-        return await self._client.send(node, request)
+        """The reply to a request.
+
+        Raises aiokafka's KafkaError and OSError, and UserError where the broker is too old.
+        """
+        try:
+            return await self._client.send(node, request)
+        except NotImplementedError:
+            raise UserError(
+                f"broker {node} is too old to be watched: it has to be of Kafka 3.1 or newer"
+            ) from None
+
+
+def unanswered(endpoints: Endpoints, error: Exception) -> UserError:
+    """What to say of a broker that is out of reach."""
+    return UserError(
+        f"the broker {endpoints.brokers} does not answer: {error};"
+        " `tape doctor` tries the connection"
+    )

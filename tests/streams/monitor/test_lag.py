@@ -3,21 +3,19 @@
 from collections.abc import Mapping
 
 from projections.base import Partition as Place
-from streams.admin import GroupDescription
 from streams.groups import lease_group
 from streams.monitor.burrow import Status
 from streams.monitor.lag import LagTracker, Look
 from streams.monitor.model import Group, Partition, State
 from streams.monitor.reading.broker import BrokerReading
 from streams.monitor.reading.commits import Committed
+from streams.monitor.reading.groups import GroupDescription
 from streams.monitor.reading.tables import Checkpoint, Standing
 from tests.streams.monitor.pictures import NOW, SECOND
 
 TICKS = Place("price.ticks", 0)
 OTHER = Place("orders", 0)
-STABLE = GroupDescription(
-    "stable", 1, {("price.ticks", 0): "faust@host", ("orders", 0): "app@host"}
-)
+STABLE = GroupDescription("stable", 1, {TICKS: "faust@host", OTHER: "app@host"}, node=1)
 WEEK_MS = 7 * 86_400_000
 
 
@@ -32,7 +30,7 @@ def look(
     found = bounds if bounds is not None else {TICKS: (0, 100), OTHER: (0, 50)}
     broker = BrokerReading(
         ids={"price.ticks": "id-1", "orders": "id-2"},
-        partitions=list(found),
+        leaders=dict.fromkeys(found, 1),
         retention_ms={"price.ticks": WEEK_MS, "orders": -1},
         groups=groups if groups is not None else {"tickertape-prices": STABLE, "app": STABLE},
         committed=committed or {},

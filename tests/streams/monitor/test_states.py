@@ -49,7 +49,9 @@ def test_a_projection_that_nobody_owns_is_dead_whether_or_not_records_wait() -> 
     assert state_of(replace(CAUGHT_UP, owner=None), NOW) == State.DEAD
 
 
-@pytest.mark.parametrize("doing", ["preparing_rebalancing", "completing_rebalancing"])
+@pytest.mark.parametrize(
+    "doing", ["preparing_rebalance", "completing_rebalance", "assigning", "reconciling"]
+)
 def test_while_partitions_are_given_out_nobody_needs_to_own_them(doing: str) -> None:
     assert state_of(replace(WELL, owner=None, group_state=doing), NOW) == State.OK
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -13,12 +13,6 @@ from streams.monitor.reading.append_times import AppendTimes
 from streams.monitor.reading.log_dirs import read_log_dirs
 from streams.monitor.reading.wire import Wire
 from tests.streams.monitor.reading.topics import endpoints, fill, make_topic
-
-
-@pytest.fixture
-async def wire(brokers: str) -> AsyncIterator[Wire]:
-    async with Wire.open(endpoints(brokers)) as found:
-        yield found
 
 
 async def as_consumed(brokers: str, topic: str) -> dict[tuple[Partition, int], int]:

@@ -36,6 +36,22 @@ def test_what_the_database_has_not_answered_yet_is_hung_up_on_at_the_end(
     assert caplog.messages == []
 
 
+async def test_brokers_that_moved_are_found_by_the_addresses_in_the_settings(
+    endpoints: Endpoints,
+) -> None:
+    async with Sources.open(endpoints, 30.0, Pace(1.0)) as sources:
+        await sources.positions()
+        assert sources.bounds.value
+        wire, _ = await sources._wire.opened()
+        await wire._client.close()
+        for node, known in wire._client.cluster._brokers.items():
+            wire._client.cluster._brokers[node] = known._replace(port=1)
+        await sources.positions()
+        assert "does not answer" in f"{sources.broker.error} {sources.bounds.error}"
+        await sources.positions()
+        assert (sources.broker.error, sources.bounds.error) == (None, None)
+
+
 def _is_one_waiting(dsn: str) -> bool:
     with psycopg.connect(dsn) as connection:
         row = connection.execute(
