@@ -5,6 +5,7 @@ Ours are measured by their checkpoints in PostgreSQL, all others by what they co
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -116,7 +117,7 @@ class LagTracker:
 
     def __init__(self) -> None:
         self._memories: dict[tuple[str, Place], _Memory] = {}
-        self._courses: dict[str, Course] = {}
+        self._courses = defaultdict[str, Course](Course)
         self._windows: dict[tuple[str, Place], Window] = {}
 
     def commits(
@@ -146,7 +147,8 @@ class LagTracker:
         here = {(name, place) for name, some in positions.items() for place in some}
         self._memories = {key: one for key, one in self._memories.items() if key in here}
         self._windows = {key: one for key, one in self._windows.items() if key in here}
-        self._courses = {key: one for key, one in self._courses.items() if key in positions}
+        for name in self._courses.keys() - positions.keys():
+            del self._courses[name]
 
     def _group(
         self,
@@ -162,9 +164,7 @@ class LagTracker:
             if place in look.bounds
         ]
         lag = sum(one.lag for one in partitions)
-        if (course := self._courses.get(name)) is None:
-            course = self._courses[name] = Course()
-        pace = course.add(
+        pace = self._courses[name].add(
             look.clock,
             sum(one.current for one in partitions),
             sum(one.end for one in partitions),

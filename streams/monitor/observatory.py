@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -62,7 +63,7 @@ class Observatory:
         self._thresholds = thresholds
         self._pace = pace
         self._lags = LagTracker()
-        self._courses: dict[str, Course] = {}
+        self._courses = defaultdict[str, Course](Course)
         self._filling: dict[str, Filling] = {}
         self._book = Book(is_patient=is_patient)
         self._clock = Clock()
@@ -188,9 +189,7 @@ class Observatory:
         found = []
         for name, some in sorted(ends.items()):
             end = sum(one for _, one in some)
-            if (course := self._courses.get(name)) is None:
-                course = self._courses[name] = Course()
-            pace = course.add(time.monotonic(), 0, end, 0)
+            pace = self._courses[name].add(time.monotonic(), 0, end, 0)
             size = sum(sizes.sizes.get(place, 0) for place, _ in some) if sizes else None
             found.append(Topic(name, len(some), end, pace.arriving, size))
         return found

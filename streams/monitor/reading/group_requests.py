@@ -10,21 +10,19 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
     CompactArray,
-    CompactString,
     Int16,
     Int32,
     Int64,
     Schema,
-    TaggedFields,
 )
 
-from streams.monitor.reading.topics import Uuid
+from streams.monitor.reading.layout import TAGS, TEXT, Uuid
 
 __all__ = ["DescribeClassicRequest", "DescribeRequest", "ListRequest", "OffsetsRequest"]
 
-_TEXT = CompactString("utf-8")
-_TAGS = ("tags", TaggedFields)
 _KINDS = ["classic", "consumer"]
+#: What every version lists of a group.
+_LISTED = (("group_id", TEXT), ("protocol_type", TEXT), ("group_state", TEXT))
 
 
 class _ListResponseV4(Response):
@@ -35,11 +33,9 @@ class _ListResponseV4(Response):
         ("error_code", Int16),
         (
             "groups",
-            CompactArray(
-                ("group_id", _TEXT), ("protocol_type", _TEXT), ("group_state", _TEXT), _TAGS
-            ),
+            CompactArray(*_LISTED, TAGS),
         ),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -48,7 +44,7 @@ class _ListRequestV4(RequestStruct):
     API_VERSION = 4
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = _ListResponseV4
-    SCHEMA = Schema(("states_filter", CompactArray(_TEXT)), _TAGS)
+    SCHEMA = Schema(("states_filter", CompactArray(TEXT)), TAGS)
 
 
 class _ListResponseV5(Response):
@@ -59,15 +55,9 @@ class _ListResponseV5(Response):
         ("error_code", Int16),
         (
             "groups",
-            CompactArray(
-                ("group_id", _TEXT),
-                ("protocol_type", _TEXT),
-                ("group_state", _TEXT),
-                ("group_type", _TEXT),
-                _TAGS,
-            ),
+            CompactArray(*_LISTED, ("group_type", TEXT), TAGS),
         ),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -77,7 +67,7 @@ class _ListRequestV5(RequestStruct):
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = _ListResponseV5
     SCHEMA = Schema(
-        ("states_filter", CompactArray(_TEXT)), ("types_filter", CompactArray(_TEXT)), _TAGS
+        ("states_filter", CompactArray(TEXT)), ("types_filter", CompactArray(TEXT)), TAGS
     )
 
 
@@ -102,10 +92,10 @@ _ASSIGNMENT = Schema(
     (
         "topic_partitions",
         CompactArray(
-            ("topic_id", Uuid), ("topic_name", _TEXT), ("partitions", CompactArray(Int32)), _TAGS
+            ("topic_id", Uuid), ("topic_name", TEXT), ("partitions", CompactArray(Int32)), TAGS
         ),
     ),
-    _TAGS,
+    TAGS,
 )
 
 
@@ -118,33 +108,33 @@ class _DescribeResponse(Response):
             "groups",
             CompactArray(
                 ("error_code", Int16),
-                ("error_message", _TEXT),
-                ("group_id", _TEXT),
-                ("group_state", _TEXT),
+                ("error_message", TEXT),
+                ("group_id", TEXT),
+                ("group_state", TEXT),
                 ("group_epoch", Int32),
                 ("assignment_epoch", Int32),
-                ("assignor_name", _TEXT),
+                ("assignor_name", TEXT),
                 (
                     "members",
                     CompactArray(
-                        ("member_id", _TEXT),
-                        ("instance_id", _TEXT),
-                        ("rack_id", _TEXT),
+                        ("member_id", TEXT),
+                        ("instance_id", TEXT),
+                        ("rack_id", TEXT),
                         ("member_epoch", Int32),
-                        ("client_id", _TEXT),
-                        ("client_host", _TEXT),
-                        ("subscribed_topic_names", CompactArray(_TEXT)),
-                        ("subscribed_topic_regex", _TEXT),
+                        ("client_id", TEXT),
+                        ("client_host", TEXT),
+                        ("subscribed_topic_names", CompactArray(TEXT)),
+                        ("subscribed_topic_regex", TEXT),
                         ("assignment", _ASSIGNMENT),
                         ("target_assignment", _ASSIGNMENT),
-                        _TAGS,
+                        TAGS,
                     ),
                 ),
                 ("authorized_operations", Int32),
-                _TAGS,
+                TAGS,
             ),
         ),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -154,7 +144,7 @@ class _DescribeRequestV0(RequestStruct):
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = _DescribeResponse
     SCHEMA = Schema(
-        ("group_ids", CompactArray(_TEXT)), ("include_authorized_operations", Boolean), _TAGS
+        ("group_ids", CompactArray(TEXT)), ("include_authorized_operations", Boolean), TAGS
     )
 
 
@@ -194,30 +184,30 @@ class _OffsetsResponse(Response):
         (
             "groups",
             CompactArray(
-                ("group_id", _TEXT),
+                ("group_id", TEXT),
                 (
                     "topics",
                     CompactArray(
-                        ("name", _TEXT),
+                        ("name", TEXT),
                         (
                             "partitions",
                             CompactArray(
                                 ("partition_index", Int32),
                                 ("committed_offset", Int64),
                                 ("committed_leader_epoch", Int32),
-                                ("metadata", _TEXT),
+                                ("metadata", TEXT),
                                 ("error_code", Int16),
-                                _TAGS,
+                                TAGS,
                             ),
                         ),
-                        _TAGS,
+                        TAGS,
                     ),
                 ),
                 ("error_code", Int16),
-                _TAGS,
+                TAGS,
             ),
         ),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -230,18 +220,16 @@ class _OffsetsRequestV8(RequestStruct):
         (
             "groups",
             CompactArray(
-                ("group_id", _TEXT),
+                ("group_id", TEXT),
                 (
                     "topics",
-                    CompactArray(
-                        ("name", _TEXT), ("partition_indexes", CompactArray(Int32)), _TAGS
-                    ),
+                    CompactArray(("name", TEXT), ("partition_indexes", CompactArray(Int32)), TAGS),
                 ),
-                _TAGS,
+                TAGS,
             ),
         ),
         ("require_stable", Boolean),
-        _TAGS,
+        TAGS,
     )
 
 

@@ -14,20 +14,17 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
     CompactArray,
-    CompactString,
     Int16,
     Int32,
     Int64,
     Schema,
-    TaggedFields,
 )
 
 from projections.base import Partition
+from streams.monitor.reading.layout import TAGS, TEXT
 from streams.monitor.reading.wire import Wire
 
 __all__ = ["LogDir", "LogDirs", "read_log_dirs"]
-
-_TAGS = ("tags", TaggedFields)
 
 
 class _Response(Response):
@@ -40,11 +37,11 @@ class _Response(Response):
             "results",
             CompactArray(
                 ("error_code", Int16),
-                ("log_dir", CompactString("utf-8")),
+                ("log_dir", TEXT),
                 (
                     "topics",
                     CompactArray(
-                        ("name", CompactString("utf-8")),
+                        ("name", TEXT),
                         (
                             "partitions",
                             CompactArray(
@@ -52,18 +49,18 @@ class _Response(Response):
                                 ("partition_size", Int64),
                                 ("offset_lag", Int64),
                                 ("is_future_key", Boolean),
-                                _TAGS,
+                                TAGS,
                             ),
                         ),
-                        _TAGS,
+                        TAGS,
                     ),
                 ),
                 ("total_bytes", Int64),
                 ("usable_bytes", Int64),
-                _TAGS,
+                TAGS,
             ),
         ),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -75,11 +72,9 @@ class _RequestV4(RequestStruct):
     SCHEMA = Schema(
         (
             "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), _TAGS
-            ),
+            CompactArray(("topic", TEXT), ("partitions", CompactArray(Int32)), TAGS),
         ),
-        _TAGS,
+        TAGS,
     )
 
 

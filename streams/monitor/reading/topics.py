@@ -6,32 +6,27 @@ guide.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection, Mapping
-from io import BytesIO
 from typing import Any, NamedTuple
 
 from aiokafka.errors import for_code
-from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
     CompactArray,
-    CompactString,
     Int16,
     Int32,
     Schema,
-    TaggedFields,
 )
 
 from projections.base import Partition
 from streams.errors import UserError
+from streams.monitor.reading.layout import TAGS, TEXT, Uuid
 from streams.monitor.reading.wire import Wire
 
-__all__ = ["Topics", "Uuid", "read_retention", "read_topics"]
+__all__ = ["Topics", "read_retention", "read_topics"]
 
-_TAGS = ("tags", TaggedFields)
 #: Of DescribeConfigs.
 _TOPIC = 2
 _RETENTION = "retention.ms"
@@ -48,20 +43,6 @@ class Topics(NamedTuple):
     leaders: Mapping[Partition, int]
 
 
-class Uuid(AbstractType[str]):
-    """Sixteen bytes; aiokafka has no such type."""
-
-    @classmethod
-    def encode(cls, value: str) -> bytes:
-        """Of the usual text."""
-        return uuid.UUID(value).bytes
-
-    @classmethod
-    def decode(cls, data: BytesIO) -> str:
-        """The usual text."""
-        return str(uuid.UUID(bytes=data.read(16)))
-
-
 class _Response(Response):
     API_KEY = 3
     API_VERSION = 12
@@ -71,19 +52,19 @@ class _Response(Response):
             "brokers",
             CompactArray(
                 ("node_id", Int32),
-                ("host", CompactString("utf-8")),
+                ("host", TEXT),
                 ("port", Int32),
-                ("rack", CompactString("utf-8")),
-                _TAGS,
+                ("rack", TEXT),
+                TAGS,
             ),
         ),
-        ("cluster_id", CompactString("utf-8")),
+        ("cluster_id", TEXT),
         ("controller_id", Int32),
         (
             "topics",
             CompactArray(
                 ("error_code", Int16),
-                ("name", CompactString("utf-8")),
+                ("name", TEXT),
                 ("topic_id", Uuid),
                 ("is_internal", Boolean),
                 (
@@ -96,14 +77,14 @@ class _Response(Response):
                         ("replica_nodes", CompactArray(Int32)),
                         ("isr_nodes", CompactArray(Int32)),
                         ("offline_replicas", CompactArray(Int32)),
-                        _TAGS,
+                        TAGS,
                     ),
                 ),
                 ("topic_authorized_operations", Int32),
-                _TAGS,
+                TAGS,
             ),
         ),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -115,11 +96,11 @@ class _RequestV12(RequestStruct):
     SCHEMA = Schema(
         (
             "topics",
-            CompactArray(("topic_id", Uuid), ("name", CompactString("utf-8")), _TAGS),
+            CompactArray(("topic_id", Uuid), ("name", TEXT), TAGS),
         ),
         ("allow_auto_topic_creation", Boolean),
         ("include_topic_authorized_operations", Boolean),
-        _TAGS,
+        TAGS,
     )
 
 
